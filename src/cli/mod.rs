@@ -1,0 +1,59 @@
+//! The commands: arguments, run, manual text.
+//!
+//! **For**: one file a command. Each opens with its manual, then its arguments, then its run; what
+//! it does stands in the rooms of the library. This is the only room that reads the environment
+//! for settings, prints, and chooses exit statuses.
+//!
+//! **Promises**: standard output carries results and nothing else; a reader that leaves is not an
+//! error; every error reads `tool: what failed: why`, with a `hint:` line where there is a next
+//! step ([`error`] is the one place that turns typed errors into words and a status).
+//!
+//! **Does not**: decide anything that another command might need.
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+pub mod args;
+pub mod error;
+pub mod input;
+pub mod manual;
+pub mod output;
+
+pub use error::{Result, Status};
+pub use manual::{Example, Manual};
+pub use output::Out;
+
+/// A command: its arguments are the type, its manual a constant, its work one function.
+pub trait Tool: Parser {
+    /// What its man page says beyond the options.
+    const MANUAL: Manual;
+
+    /// Does the work and says how it ended.
+    fn run(self, out: &mut Out) -> Result;
+}
+
+/// A whole program: parse, run, report. Each `src/bin/*.rs` is a call of this.
+pub fn main<T: Tool>() -> ExitCode {
+    let name = T::command().get_name().to_owned();
+    let args = match T::try_parse() {
+        Ok(args) => args,
+        Err(usage) => return error::usage::<T>(usage),
+    };
+    let mut out = Out::stdout();
+    let outcome = args.run(&mut out);
+    let flushed = out.finish();
+    error::exit(&name, outcome, flushed)
+}
+
+/// Every command of this crate with its manual, for man pages, completions and the tests that hold
+/// their examples.
+pub fn commands() -> Vec<(clap::Command, Manual)> {
+    vec![]
+}
+
+/// The pair that [`commands`] lists for one tool.
+#[allow(dead_code)]
+fn entry<T: Tool + CommandFactory>() -> (clap::Command, Manual) {
+    (manual::with_examples(T::command(), &T::MANUAL), T::MANUAL)
+}

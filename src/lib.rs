@@ -1,0 +1,26 @@
+//! sporekit: small commands that let a swarm of coding agents work on one git repository.
+//!
+//! ```text
+//!      text                 spores                  plans
+//!  "run task 2.1"      Markdown messages       who does what, when
+//!        │                    │                       │
+//!     grammar ──► action ◄── spore          task ──► assign
+//!                    │         │                       │
+//!                    └──► spool (mailboxes) ◄── swarm (root, roster, journal)
+//! ```
+//!
+//! The rooms, in the order in which one would explain the system. A room may use those above it,
+//! never those below; `tests/architecture.rs` holds that, and that a *pure* room touches no file,
+//! clock, environment or process. The library never prints and never exits: that is for [`cli`].
+//!
+//! | room | what | pure |
+//! |---|---|---|
+//! | [`id`] | names that cannot be wrong: agent, task, spore, topic | yes |
+//!
+//! Below them stands [`cli`], one file a command, the only place that prints; and `bin/`, three
+//! lines a command.
+
+pub mod id;
+
+#[cfg(feature = "cli")]
+pub mod cli;
