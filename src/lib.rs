@@ -16,11 +16,13 @@
 //! | room | what | pure |
 //! |---|---|---|
 //! | [`id`] | names that cannot be wrong: agent, task, spore, topic | yes |
+//! | [`task`] | task lists: one model, one file for each form that is read | yes |
 //!
 //! Below them stands [`cli`], one file a command, the only place that prints; and `bin/`, three
 //! lines a command.
 
 pub mod id;
+pub mod task;
 
 #[cfg(feature = "cli")]
 pub mod cli;
