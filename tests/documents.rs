@@ -253,9 +253,12 @@ fn every_option_stands_in_an_example_or_in_the_readme() {
     }
 }
 
+/// The documents whose console blocks are run.
+const DOCUMENTS: &[&str] = &["README.md"];
+
 #[test]
 fn every_console_block_of_the_documents_runs() {
-    for file in ["README.md"] {
+    for file in DOCUMENTS {
         let text = fs::read_to_string(repository().join(file)).unwrap();
         hold(file, &console_blocks(&text).join("\n"));
     }
