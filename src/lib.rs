@@ -17,11 +17,13 @@
 //! |---|---|---|
 //! | [`id`] | names that cannot be wrong: agent, task, spore, topic | yes |
 //! | [`task`] | task lists: one model, one file for each form that is read | yes |
+//! | [`swarm`] | the swarm on disk: root, configuration, roster, identity, holders | no |
 //!
 //! Below them stands [`cli`], one file a command, the only place that prints; and `bin/`, three
 //! lines a command.
 
 pub mod id;
+pub mod swarm;
 pub mod task;
 
 #[cfg(feature = "cli")]

@@ -7,6 +7,7 @@ use clap::error::ErrorKind;
 
 use super::Tool;
 use super::manual;
+use crate::swarm;
 
 /// How a run ended, or what stopped it.
 pub type Result<T = Status> = anyhow::Result<T>;
@@ -123,6 +124,14 @@ fn status_of(error: &anyhow::Error) -> (Status, Vec<String>) {
     for cause in error.chain() {
         if let Some(failure) = cause.downcast_ref::<Failure>() {
             return (failure.status, failure.hints.clone());
+        }
+        if let Some(failure) = cause.downcast_ref::<swarm::Error>() {
+            let status = match failure {
+                swarm::Error::Unknown { .. } => Status::Unknown,
+                swarm::Error::Contradiction { .. } => Status::Refused,
+                _ => Status::Trouble,
+            };
+            return (status, failure.next_step().into_iter().collect());
         }
         // Each room's error type has its arm here.
     }
