@@ -16,6 +16,7 @@
 //! | room | what | pure |
 //! |---|---|---|
 //! | [`id`] | names that cannot be wrong: agent, task, spore, topic | yes |
+//! | [`spore`] | the Markdown message: tolerant reader, strict writer | yes |
 //! | [`task`] | task lists: one model, one file for each form that is read | yes |
 //! | [`swarm`] | the swarm on disk: root, configuration, roster, identity, holders | no |
 //!
@@ -23,6 +24,7 @@
 //! lines a command.
 
 pub mod id;
+pub mod spore;
 pub mod swarm;
 pub mod task;
 
