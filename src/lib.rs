@@ -19,11 +19,13 @@
 //! | [`spore`] | the Markdown message: tolerant reader, strict writer | yes |
 //! | [`task`] | task lists: one model, one file for each form that is read | yes |
 //! | [`swarm`] | the swarm on disk: root, configuration, roster, identity, holders | no |
+//! | [`spool`] | mailboxes on disk: durable delivery, claims, leases | no |
 //!
 //! Below them stands [`cli`], one file a command, the only place that prints; and `bin/`, three
 //! lines a command.
 
 pub mod id;
+pub mod spool;
 pub mod spore;
 pub mod swarm;
 pub mod task;

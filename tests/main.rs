@@ -4,6 +4,7 @@
 
 mod architecture;
 mod documents;
+mod spool;
 
 #[test]
 fn every_test_file_is_a_module_of_this_binary() {

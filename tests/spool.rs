@@ -1,0 +1,588 @@
+//! The mailboxes as a library: states, faults, races.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sporekit::id::AgentName;
+use sporekit::spool::{
+    Accepted, Claim, Clock, Error, Host, Id, Lane, Mailbox, Name, Now, Place, Post, Receiver,
+    Spent, Spool, Taken, Watch, Woken,
+};
+use tempfile::TempDir;
+
+const MINUTE: Duration = Duration::from_secs(60);
+/// 2026-11-24T12:00:00Z
+const NOON: u64 = 1_795_521_600;
+
+struct Swarm {
+    _dir: TempDir,
+    mail: PathBuf,
+    spool: Spool,
+}
+
+fn place() -> Swarm {
+    let dir = tempfile::tempdir().unwrap();
+    let mail = dir.path().join("mail");
+    Swarm {
+        spool: Spool::open_or_create(&mail).unwrap(),
+        mail,
+        _dir: dir,
+    }
+}
+
+fn name(text: &str) -> AgentName {
+    text.parse().unwrap()
+}
+
+fn noon() -> Clock {
+    Clock::given(Now {
+        micros: NOON * 1_000_000,
+        boot_ms: 1_000_000,
+    })
+}
+
+fn host(clock: &Clock) -> Host {
+    Host {
+        clock: clock.clone(),
+        ..Host::here()
+    }
+}
+
+fn send(mailbox: &Mailbox, text: &str) -> Id {
+    let id = Clock::Kernel.id();
+    mailbox
+        .deliver(id, text.as_bytes(), &Post::default())
+        .unwrap();
+    id
+}
+
+fn message(taken: Taken) -> Claim {
+    match taken {
+        Taken::Message(claim) => claim,
+        other => panic!("no message: {other:?}"),
+    }
+}
+
+fn text(claim: &mut Claim) -> String {
+    let mut text = String::new();
+    claim.open().unwrap().read_to_string(&mut text).unwrap();
+    text
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// Everything that waits, taken and acknowledged.
+fn drain(mailbox: &Mailbox) -> Vec<String> {
+    let mut receiver = Receiver::new(mailbox, Host::here(), MINUTE);
+    let mut texts = Vec::new();
+    while let Taken::Message(mut claim) = receiver.take().unwrap() {
+        texts.push(text(&mut claim));
+        receiver.ack(&claim).unwrap();
+    }
+    texts
+}
+
+#[test]
+fn a_message_goes_from_tmp_through_new_and_cur_to_done() {
+    let p = place();
+    let mailbox = p.spool.create(&name("kiro-1")).unwrap();
+    let home = p.mail.join("kiro-1");
+    let id = Clock::Kernel.id();
+    let mut draft = mailbox.draft(Lane::Normal, id).unwrap();
+    draft.write(b"hel").unwrap();
+    draft.write(b"lo\n").unwrap();
+    assert_eq!(names(&home.join("tmp")).len(), 1);
+    assert_eq!(draft.deliver(&Post::default()).unwrap(), Accepted::New);
+    assert_eq!(names(&home.join("tmp")), [""; 0]);
+    assert_eq!(names(&home.join("new")), [format!("{id},S=6:2,")]);
+    assert_eq!(mailbox.find(id).unwrap(), Some(Place::Waiting));
+
+    let mut receiver = Receiver::new(&mailbox, Host::here(), MINUTE);
+    let mut claim = message(receiver.take().unwrap());
+    assert_eq!(text(&mut claim), "hello\n");
+    assert_eq!(mailbox.find(id).unwrap(), Some(Place::Held));
+    let held: Name = names(&home.join("cur"))[0].parse().unwrap();
+    assert_eq!((held.id, held.attempts), (id, 1));
+    assert_eq!(held.lease.unwrap().holder.pid, std::process::id());
+    assert!(matches!(receiver.take().unwrap(), Taken::Nothing));
+
+    receiver.ack(&claim).unwrap();
+    assert_eq!(names(&home.join("cur")), [""; 0]);
+    assert!(matches!(mailbox.find(id).unwrap(), Some(Place::Done(_))));
+    assert!(matches!(receiver.ack(&claim), Err(Error::LeaseLost { .. })));
+}
+
+#[test]
+fn everything_is_private_even_under_an_open_umask() {
+    let p = place();
+    let mailbox = p.spool.create(&name("kiro-1")).unwrap();
+    send(&mailbox, "x");
+    for entry in walkdir::WalkDir::new(p.mail.join("kiro-1")) {
+        let mode = entry.unwrap().metadata().unwrap().mode() & 0o777;
+        assert_eq!(mode & 0o077, 0);
+    }
+    assert!(!mailbox.is_open_to_others());
+    fs::set_permissions(p.mail.join("kiro-1"), fs::Permissions::from_mode(0o777)).unwrap();
+    assert!(
+        p.spool
+            .mailbox(&name("kiro-1"))
+            .unwrap()
+            .is_open_to_others()
+    );
+    assert!(mailbox.examine(Clock::Kernel.now()).unwrap()[0].bad);
+}
+
+#[test]
+fn urgent_comes_first_and_low_last_each_in_order_of_time() {
+    let p = place();
+    let mailbox = p.spool.create(&name("kiro-1")).unwrap();
+    for (text, lane) in [
+        ("low", Lane::Low),
+        ("first", Lane::Normal),
+        ("second", Lane::Normal),
+        ("urgent", Lane::Urgent),
+    ] {
+        let post = Post {
+            lane,
+            ..Post::default()
+        };
+        mailbox
+            .deliver(Clock::Kernel.id(), text.as_bytes(), &post)
+            .unwrap();
+    }
+    assert_eq!(drain(&mailbox), ["urgent", "first", "second", "low"]);
+}
+
+#[test]
+fn an_unknown_mailbox_is_named_with_its_neighbours_and_not_made() {
+    let p = place();
+    p.spool.create(&name("kiro-1")).unwrap();
+    match p.spool.mailbox(&name("kira-1")) {
+        Err(Error::NoMailbox { nearest, .. }) => assert_eq!(nearest, ["kiro-1"]),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(names(&p.mail), ["kiro-1"]);
+}
+
+#[test]
+fn a_lease_is_reclaimed_when_it_is_over_and_the_old_holder_learns_it() {
+    let p = place();
+    let mailbox = p.spool.create(&name("kiro-1")).unwrap();
+    send(&mailbox, "x");
+    let clock = noon();
+    let mut first = Receiver::new(&mailbox, host(&clock), MINUTE).outliving();
+    let mut held = message(first.take().unwrap());
+    let mut second = Receiver::new(&mailbox, host(&clock), MINUTE).outliving();
+    assert!(matches!(second.take().unwrap(), Taken::Nothing));
+    clock.set(|now| now.boot_ms += 59_000);
+    first.renew(&mut held).unwrap();
+    clock.set(|now| now.boot_ms += 59_000);
+    assert!(matches!(second.take().unwrap(), Taken::Nothing));
+    clock.set(|now| now.boot_ms += 2_000);
+    let taken = message(second.take().unwrap());
+    assert_eq!(taken.name.attempts, 2);
+    assert!(matches!(
+        first.renew(&mut held),
+        Err(Error::LeaseLost { .. })
+    ));
+    assert!(matches!(first.ack(&held), Err(Error::LeaseLost { .. })));
+    assert!(matches!(
+        first.release(&held, true),
+        Err(Error::LeaseLost { .. })
+    ));
+    second.ack(&taken).unwrap();
+}
+
+#[test]
+fn a_claim_of_a_dead_process_or_an_earlier_boot_is_taken_over_at_once() {
+    let p = place();
+    let mailbox = p.spool.create(&name("kiro-1")).unwrap();
+    send(&mailbox, "x");
+    for forge in [
+        |host: &mut Host| host.holder.start += 1,
+        |host: &mut Host| host.holder.boot ^= 1,
+    ] {
+        let mut other = Host::here();
+        forge(&mut other);
+        let mut dead = Receiver::new(&mailbox, other, MINUTE);
+        message(dead.take().unwrap());
+    }
+    let mut alive = Receiver::new(&mailbox, Host::here(), MINUTE);
+    assert_eq!(message(alive.take().unwrap()).name.attempts, 3);
+}
+
+#[test]
+fn after_five_attempts_a_message_is_spent_and_can_be_requeued() {
+    let p = place();
+    let mailbox = p.spool.create(&name("kiro-1")).unwrap();
+    let id = send(&mailbox, "poison");
+    for _ in 0..5 {
+        let mut receiver = Receiver::new(&mailbox, Host::here(), MINUTE);
+        let claim = message(receiver.take().unwrap());
+        receiver.release(&claim, true).unwrap();
+    }
+    let mut receiver = Receiver::new(&mailbox, Host::here(), MINUTE);
+    match receiver.take().unwrap() {
+        Taken::Spent(claim, Spent::Attempts) => receiver.bury(&claim, "too\noften", false).unwrap(),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(mailbox.dead().unwrap(), [(id, "too often".to_owned())]);
+    mailbox.requeue(id).unwrap();
+    assert_eq!(mailbox.dead().unwrap(), []);
+    assert_eq!(drain(&mailbox), ["poison"]);
+    assert!(matches!(mailbox.requeue(id), Err(Error::NoMessage { .. })));
+}
+
+#[test]
+fn expiry_leaves_a_minute_for_clocks_that_differ() {
+    let p = place();
+    let mailbox = p.spool.create(&name("kiro-1")).unwrap();
+    let clock = noon();
+    let post = Post {
+        expiry: Some(NOON + 10),
+        ..Post::default()
+    };
+    mailbox.deliver(clock.id(), b"x", &post).unwrap();
+    clock.set(|now| now.micros += 70_000_000);
+    let mut receiver = Receiver::new(&mailbox, host(&clock), MINUTE);
+    let claim = message(receiver.take().unwrap());
+    receiver.release(&claim, false).unwrap();
+    clock.set(|now| now.micros += 1_000_000);
+    let mut receiver = Receiver::new(&mailbox, host(&clock), MINUTE);
+    assert!(matches!(
+        receiver.take().unwrap(),
+        Taken::Spent(_, Spent::Expired)
+    ));
+}
+
+#[test]
+fn a_clock_that_steps_back_neither_loses_nor_repeats() {
+    for there in [0, 946_684_800, 4_294_967_296] {
+        let p = place();
+        let mailbox = p.spool.create(&name("kiro-1")).unwrap();
+        let clock = noon();
+        mailbox
+            .deliver(clock.id(), b"noon", &Post::default())
+            .unwrap();
+        clock.set(|now| now.micros = there * 1_000_000);
+        let id = clock.id();
+        mailbox.deliver(id, b"there", &Post::default()).unwrap();
+        let mut receiver = Receiver::new(&mailbox, host(&clock), MINUTE);
+        let done: Vec<Id> = (0..2)
+            .map(|_| {
+                let claim = message(receiver.take().unwrap());
+                receiver.ack(&claim).unwrap();
+                claim.name.id
+            })
+            .collect();
+        assert!(done.contains(&id));
+        // A second copy is dropped, whatever the clock says now.
+        for says in [there, NOON, NOON + 86_400] {
+            clock.set(|now| now.micros = says * 1_000_000);
+            for id in &done {
+                mailbox.deliver(*id, b"copy", &Post::default()).unwrap();
+            }
+            assert!(matches!(receiver.take().unwrap(), Taken::Nothing));
+        }
+    }
+}
+
+#[test]
+fn a_second_copy_of_a_done_message_is_dropped() {
+    let p = place();
+    let mailbox = p.spool.create(&name("kiro-1")).unwrap();
+    let id = send(&mailbox, "once");
+    assert_eq!(drain(&mailbox), ["once"]);
+    assert_eq!(
+        mailbox.deliver(id, b"once", &Post::default()).unwrap(),
+        Accepted::New
+    );
+    assert_eq!(drain(&mailbox), [""; 0]);
+    assert_eq!(mailbox.list().unwrap(), []);
+}
+
+#[test]
+fn a_key_stands_for_one_id_and_an_id_for_itself() {
+    let p = place();
+    let mailbox = p.spool.create(&name("kiro-1")).unwrap();
+    let (first, second) = (Clock::Kernel.id(), Clock::Kernel.id());
+    assert_eq!(mailbox.reserve("boss", "build 7", first).unwrap(), first);
+    assert_eq!(mailbox.reserve("boss", "build 7", second).unwrap(), first);
+    assert_eq!(mailbox.reserve("other", "build 7", second).unwrap(), second);
+    assert_eq!(
+        mailbox.reserve("boss", &first.to_string(), second).unwrap(),
+        first
+    );
+    assert!(!mailbox.has(first).unwrap());
+    mailbox.deliver(first, b"x", &Post::default()).unwrap();
+    assert!(mailbox.has(first).unwrap());
+    drain(&mailbox);
+    assert!(mailbox.has(first).unwrap());
+}
+
+#[test]
+fn torn_files_are_never_handed_out() {
+    let p = place();
+    let mailbox = p.spool.create(&name("kiro-1")).unwrap();
+    for content in ["", "hal"] {
+        let id = send(&mailbox, "whole message");
+        let file = p.mail.join(format!("kiro-1/new/{id},S=13:2,"));
+        fs::remove_file(&file).unwrap();
+        fs::write(&file, content).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o400)).unwrap();
+        let mut receiver = Receiver::new(&mailbox, Host::here(), MINUTE);
+        match receiver.take().unwrap() {
+            Taken::Spent(claim, Spent::Torn) => receiver.bury(&claim, "torn", true).unwrap(),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(mailbox.find(id).unwrap(), Some(Place::Torn));
+    }
+}
+
+#[test]
+fn links_pipes_and_foreign_files_neither_block_nor_leak() {
+    let p = place();
+    let mailbox = p.spool.create(&name("kiro-1")).unwrap();
+    let new = p.mail.join("kiro-1/new");
+    let secret = p.mail.join("secret");
+    fs::write(&secret, "secret").unwrap();
+    let id = || Clock::Kernel.id();
+    symlink(&secret, new.join(format!("{},S=6:2,", id()))).unwrap();
+    fs::hard_link(&secret, new.join(format!("{},S=6:2,", id()))).unwrap();
+    rustix::fs::mkfifoat(
+        rustix::fs::CWD,
+        new.join(format!("{},S=6:2,", id())),
+        rustix::fs::Mode::RUSR,
+    )
+    .unwrap();
+    fs::create_dir(new.join(format!("{},S=6:2,", id()))).unwrap();
+    for foreign in [".DS_Store", "note.md~", ".nfs0001"] {
+        fs::write(new.join(foreign), "x").unwrap();
+    }
+    send(&mailbox, "real");
+    assert!(mailbox.examine(Clock::Kernel.now()).unwrap().len() >= 6);
+    let mut receiver = Receiver::new(&mailbox, Host::here(), MINUTE);
+    let mut seen = Vec::new();
+    loop {
+        match receiver.take().unwrap() {
+            Taken::Message(mut claim) => {
+                seen.push(text(&mut claim));
+                receiver.ack(&claim).unwrap();
+            }
+            Taken::Spent(claim, why) => receiver.bury(&claim, &why.to_string(), false).unwrap(),
+            Taken::Nothing => break,
+        }
+    }
+    assert_eq!(seen, ["real"]);
+    assert_eq!(fs::read_to_string(&secret).unwrap(), "secret");
+}
+
+#[test]
+fn a_link_in_place_of_a_mailbox_or_its_parts_is_refused() {
+    let p = place();
+    p.spool.create(&name("real")).unwrap();
+    symlink(p.mail.join("real"), p.mail.join("alias")).unwrap();
+    assert!(matches!(
+        p.spool.mailbox(&name("alias")),
+        Err(Error::Unsafe { .. })
+    ));
+    fs::write(p.mail.join("file"), "").unwrap();
+    assert!(matches!(
+        p.spool.mailbox(&name("file")),
+        Err(Error::Unsafe { .. })
+    ));
+
+    let mailbox = p.spool.mailbox(&name("real")).unwrap();
+    let elsewhere = p.mail.join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    for part in ["new", "tmp"] {
+        fs::remove_dir(p.mail.join("real").join(part)).unwrap();
+        symlink(&elsewhere, p.mail.join("real").join(part)).unwrap();
+        let refused = mailbox.deliver(Clock::Kernel.id(), b"x", &Post::default());
+        assert!(matches!(refused, Err(Error::NotAccepted { .. })));
+        assert_eq!(names(&elsewhere), [""; 0]);
+    }
+    let mut receiver = Receiver::new(&mailbox, Host::here(), MINUTE);
+    assert!(matches!(receiver.take(), Err(Error::Unsafe { .. })));
+}
+
+#[test]
+fn many_pending_messages_come_in_order_through_the_cache() {
+    let p = place();
+    let mailbox = p.spool.create(&name("kiro-1")).unwrap();
+    let post = Post {
+        sync: false,
+        ..Post::default()
+    };
+    let texts: Vec<String> = (0..200).map(|n| n.to_string()).collect();
+    for text in &texts {
+        mailbox
+            .deliver(Clock::Kernel.id(), text.as_bytes(), &post)
+            .unwrap();
+    }
+    let mut receiver = Receiver::new(&mailbox, Host::here(), MINUTE);
+    let mut first = message(receiver.take().unwrap());
+    assert!(p.mail.join("kiro-1/.order").exists());
+    assert_eq!(text(&mut first), "0");
+    // What is given back keeps its place.
+    receiver.release(&first, true).unwrap();
+    assert_eq!(drain(&mailbox), texts);
+    // A cache of rubbish is no harm.
+    for rubbish in [vec![], vec![7u8; 96], vec![0xff; 960]] {
+        fs::write(p.mail.join("kiro-1/.order"), rubbish).unwrap();
+        send(&mailbox, "x");
+        assert_eq!(drain(&mailbox), ["x"]);
+    }
+}
+
+#[test]
+fn a_batch_arrives_whole_and_in_order() {
+    let p = place();
+    let mailbox = p.spool.create(&name("kiro-1")).unwrap();
+    let texts: Vec<String> = (0..100).map(|n| n.to_string()).collect();
+    let sent = mailbox
+        .deliver_batch(
+            texts.iter().map(|text| (Clock::Kernel.id(), text)),
+            &Post::default(),
+        )
+        .unwrap();
+    assert_eq!((sent, mailbox.list().unwrap().len()), (100, 100));
+    assert_eq!(names(&p.mail.join("kiro-1/new")).len(), 1);
+    assert_eq!(drain(&mailbox), texts);
+    assert_eq!(names(&p.mail.join("kiro-1/new")), [""; 0]);
+}
+
+#[test]
+fn a_broadcast_is_one_file_with_a_name_in_each_mailbox() {
+    let p = place();
+    let boxes: Vec<Mailbox> = (0..10)
+        .map(|n| p.spool.create(&name(&format!("kiro-{n}"))).unwrap())
+        .collect();
+    let id = Clock::Kernel.id();
+    let mut draft = boxes[0].draft(Lane::Normal, id).unwrap();
+    draft.write(b"all hands\n").unwrap();
+    let others: Vec<&Mailbox> = boxes[1..].iter().collect();
+    draft.deliver_to_all(&others, &Post::default()).unwrap();
+    let file = p.mail.join(format!("kiro-7/new/{id},S=10:2,"));
+    assert_eq!(fs::metadata(file).unwrap().nlink(), 10);
+    for mailbox in &boxes {
+        assert_eq!(drain(mailbox), ["all hands\n"]);
+    }
+}
+
+#[test]
+fn a_directory_that_once_was_large_is_replaced_and_loses_nothing() {
+    let p = place();
+    let mailbox = p.spool.create(&name("kiro-1")).unwrap();
+    let new = p.mail.join("kiro-1/new");
+    // As left by a receiver that was killed between its steps.
+    fs::create_dir(p.mail.join("kiro-1/.debt")).unwrap();
+    let id = send(&mailbox, "late");
+    let file = format!("{id},S=4:2,");
+    fs::rename(new.join(&file), p.mail.join("kiro-1/.debt").join(&file)).unwrap();
+    assert_eq!(drain(&mailbox), ["late"]);
+    assert!(!p.mail.join("kiro-1/.debt").exists());
+}
+
+#[test]
+fn sixty_four_senders_and_sixteen_receivers_lose_and_double_nothing() {
+    let p = place();
+    let mailbox = p.spool.create(&name("kiro-1")).unwrap();
+    let sent = std::sync::atomic::AtomicUsize::new(0);
+    let seen = std::sync::Mutex::new(HashMap::new());
+    let (senders, each) = (64, 8);
+    std::thread::scope(|scope| {
+        for sender in 0..senders {
+            let (mailbox, sent) = (&mailbox, &sent);
+            scope.spawn(move || {
+                for n in 0..each {
+                    let post = Post {
+                        sync: false,
+                        ..Post::default()
+                    };
+                    let text = format!("{sender} {n}");
+                    mailbox
+                        .deliver(Clock::Kernel.id(), text.as_bytes(), &post)
+                        .unwrap();
+                    sent.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                }
+            });
+        }
+        for _ in 0..16 {
+            let (mailbox, sent, seen) = (&mailbox, &sent, &seen);
+            scope.spawn(move || {
+                let mut receiver = Receiver::new(mailbox, Host::here(), MINUTE);
+                loop {
+                    let all = sent.load(std::sync::atomic::Ordering::SeqCst) == senders * each;
+                    match receiver.take().unwrap() {
+                        Taken::Message(mut claim) => {
+                            *seen.lock().unwrap().entry(text(&mut claim)).or_insert(0) += 1;
+                            receiver.ack(&claim).unwrap();
+                        }
+                        Taken::Nothing if all => break,
+                        Taken::Nothing => std::thread::yield_now(),
+                        Taken::Spent(_, why) => panic!("{why}"),
+                    }
+                }
+            });
+        }
+    });
+    let seen = seen.into_inner().unwrap();
+    assert_eq!(seen.len(), senders * each);
+    assert!(seen.values().all(|times| *times == 1));
+}
+
+#[test]
+fn a_watch_wakes_for_mail_in_any_lane_and_survives_a_new_mailbox() {
+    let p = place();
+    let mailbox = p.spool.create(&name("kiro-1")).unwrap();
+    let mut watch = Watch::arm(&mailbox);
+    let short = Duration::from_millis(20);
+    if !watch.is_polling() {
+        assert_eq!(watch.wait(&mailbox, short).unwrap(), Woken::Timeout);
+    }
+    for lane in Lane::ALL {
+        let post = Post {
+            lane,
+            ..Post::default()
+        };
+        mailbox.deliver(Clock::Kernel.id(), b"x", &post).unwrap();
+        assert_eq!(watch.wait(&mailbox, MINUTE).unwrap(), Woken::Look);
+    }
+    fs::remove_dir_all(p.mail.join("kiro-1")).unwrap();
+    assert_eq!(watch.wait(&mailbox, MINUTE).unwrap(), Woken::Look);
+}
+
+#[test]
+fn pruning_removes_old_days_and_nothing_that_waits() {
+    let p = place();
+    let mailbox = p.spool.create(&name("kiro-1")).unwrap();
+    let clock = noon();
+    for _ in 0..3 {
+        mailbox.deliver(clock.id(), b"x", &Post::default()).unwrap();
+        let mut receiver = Receiver::new(&mailbox, host(&clock), MINUTE);
+        let claim = message(receiver.take().unwrap());
+        receiver.ack(&claim).unwrap();
+        clock.set(|now| now.micros += 86_400 * 1_000_000);
+    }
+    mailbox
+        .deliver(clock.id(), b"waits", &Post::default())
+        .unwrap();
+    let week = mailbox.prune(7 * 86_400, clock.now()).unwrap();
+    assert_eq!(week.messages, 0);
+    assert_eq!(mailbox.prunable(86_400, clock.now()).unwrap().messages, 2);
+    assert_eq!(mailbox.prune(86_400, clock.now()).unwrap().messages, 2);
+    assert_eq!(names(&p.mail.join("kiro-1/done")), ["2026-11-26"]);
+    assert_eq!(mailbox.list().unwrap().len(), 1);
+}
