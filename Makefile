@@ -48,7 +48,7 @@ fuzz: ## A short run of each fuzz target on the committed corpus
 	@sh .ci/fuzz
 
 powercut: build ## As root: cut the power under spore-send on ext4 and XFS, and count what is lost
-	@PATH="$(CURDIR)/$(BIN):$$PATH" sh tests/powercut.sh
+	@PATH="$(CURDIR)/$(BIN):$$PATH" python3 tests/powercut.py
 
 install: build ## Install binaries, man pages and completions below PREFIX (DESTDIR in front)
 	install -d "$(DESTDIR)$(PREFIX)/bin"

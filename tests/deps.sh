@@ -12,6 +12,7 @@ need mandoc mandoc
 need mkfs.ext4 e2fsprogs
 need mkfs.xfs xfsprogs
 need losetup mount
+need strace strace
 need faketime faketime
 [ -n "$missing" ] || exit 0
 
