@@ -16,6 +16,7 @@
 //! | room | what | pure |
 //! |---|---|---|
 //! | [`id`] | names that cannot be wrong: agent, task, spore, topic | yes |
+//! | [`action`] | actions, results and the other models, as on the wire | yes |
 //! | [`spore`] | the Markdown message: tolerant reader, strict writer | yes |
 //! | [`task`] | task lists: one model, one file for each form that is read | yes |
 //! | [`swarm`] | the swarm on disk: root, configuration, roster, identity, holders | no |
@@ -24,6 +25,7 @@
 //! Below them stands [`cli`], one file a command, the only place that prints; and `bin/`, three
 //! lines a command.
 
+pub mod action;
 pub mod id;
 pub mod spool;
 pub mod spore;

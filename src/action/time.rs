@@ -1,0 +1,632 @@
+//! Points in time and lengths of time as the wire spells them (pydantic 2.14 in lax mode).
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::civil::{Date, DateTime, Time};
+
+/// Why a text or number is no time, or no length of time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not {what}: {why}")]
+pub struct TimeError {
+    what: &'static str,
+    text: String,
+    why: &'static str,
+}
+
+/// What stands behind the digits of a [`Timestamp`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Zone {
+    /// Nothing: local time of an unknown place, which is kept so.
+    Naive,
+    /// A distance from UTC in minutes; 0 is written `Z`.
+    Utc(i16),
+}
+
+/// A point in time to the microsecond, with or without a zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Timestamp {
+    civil: DateTime,
+    zone: Zone,
+}
+
+impl Timestamp {
+    /// A time by its digits; parts below a microsecond are cut.
+    pub fn new(civil: DateTime, zone: Zone) -> Timestamp {
+        let micros = civil.subsec_nanosecond() / 1000 * 1000;
+        let time = civil.time().with().subsec_nanosecond(micros).build();
+        Timestamp {
+            civil: time.map_or(civil, |time| civil.date().to_datetime(time)),
+            zone,
+        }
+    }
+
+    /// Seconds and microseconds since 1970 in UTC; `None` outside the years 1 to 9999.
+    pub fn from_unix(seconds: i64, micros: u32) -> Option<Timestamp> {
+        let nanos = i32::try_from(micros).ok()?.checked_mul(1000)?;
+        let civil = jiff::tz::Offset::UTC.to_datetime(jiff::Timestamp::new(seconds, nanos).ok()?);
+        (civil.year() >= 1).then_some(Timestamp {
+            civil,
+            zone: Zone::Utc(0),
+        })
+    }
+
+    /// Microseconds since 1970, a naive time taken as UTC: for sorting and distances.
+    pub fn unix_micros(&self) -> i64 {
+        let offset = match self.zone {
+            Zone::Naive => 0,
+            Zone::Utc(minutes) => i64::from(minutes) * 60_000_000,
+        };
+        let days = (self.civil.date() - Date::constant(1970, 1, 1)).get_days();
+        let time = self.civil.time();
+        let seconds = i64::from(time.hour()) * 3600
+            + i64::from(time.minute()) * 60
+            + i64::from(time.second());
+        let micros = i64::from(time.subsec_nanosecond() / 1000);
+        i64::from(days) * 86_400_000_000 + seconds * 1_000_000 + micros - offset
+    }
+
+    /// The digits.
+    pub fn civil(&self) -> DateTime {
+        self.civil
+    }
+
+    /// The zone.
+    pub fn zone(&self) -> Zone {
+        self.zone
+    }
+
+    /// The same instant in UTC; a naive time is taken as UTC.
+    pub fn to_utc(self) -> Timestamp {
+        let micros = self.unix_micros();
+        Timestamp::from_unix(
+            micros.div_euclid(1_000_000),
+            micros.rem_euclid(1_000_000) as u32,
+        )
+        .unwrap_or(self)
+    }
+
+    /// A JSON number: seconds since 1970 up to 20,000,000,000, milliseconds above that.
+    pub(crate) fn from_number(text: &str) -> Result<Timestamp, TimeError> {
+        let wrong = |why| TimeError {
+            what: "a time",
+            text: text.to_owned(),
+            why,
+        };
+        let micros = decimal_micros(text).ok_or(wrong("it is out of range"))?;
+        const WATERSHED: i128 = 20_000_000_000 * 1_000_000;
+        let micros = if micros.abs() > WATERSHED {
+            micros.div_euclid(1000)
+        } else {
+            micros
+        };
+        let seconds =
+            i64::try_from(micros.div_euclid(1_000_000)).map_err(|_| wrong("it is out of range"))?;
+        Timestamp::from_unix(seconds, micros.rem_euclid(1_000_000) as u32)
+            .ok_or(wrong("it is out of range"))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (date, time) = (self.civil.date(), self.civil.time());
+        write!(
+            f,
+            "{:04}-{:02}-{:02}",
+            date.year(),
+            date.month(),
+            date.day()
+        )?;
+        write!(
+            f,
+            "T{:02}:{:02}:{:02}",
+            time.hour(),
+            time.minute(),
+            time.second()
+        )?;
+        match time.subsec_nanosecond() / 1000 {
+            0 => {}
+            micros => write!(f, ".{micros:06}")?,
+        }
+        match self.zone {
+            Zone::Naive => Ok(()),
+            Zone::Utc(0) => f.write_str("Z"),
+            Zone::Utc(minutes) => {
+                let sign = if minutes < 0 { '-' } else { '+' };
+                write!(
+                    f,
+                    "{sign}{:02}:{:02}",
+                    minutes.abs() / 60,
+                    minutes.abs() % 60
+                )
+            }
+        }
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = TimeError;
+
+    /// Everything that the reference reads: `T`, `t`, `_` or a blank between date and time, seconds
+    /// optional, `.` or `,` before the fraction, `Z`, `±HH:MM`, `±HHMM`, a date alone, a number.
+    fn from_str(text: &str) -> Result<Timestamp, TimeError> {
+        if !text.is_empty()
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+'))
+        {
+            let dashes = text.bytes().skip(1).filter(|b| *b == b'-').count();
+            if dashes == 0 {
+                return Timestamp::from_number(text.strip_prefix('+').unwrap_or(text));
+            }
+        }
+        let wrong = |why| TimeError {
+            what: "a time",
+            text: text.to_owned(),
+            why,
+        };
+        let mut scan = Scan { rest: text };
+        let date = scan.date().ok_or(wrong("write YYYY-MM-DDTHH:MM:SSZ"))?;
+        let date = Date::new(date.0, date.1, date.2).map_err(|_| wrong("there is no such day"))?;
+        if date.year() < 1 {
+            return Err(wrong("there is no year 0"));
+        }
+        if scan.rest.is_empty() {
+            return Ok(Timestamp {
+                civil: date.to_datetime(Time::midnight()),
+                zone: Zone::Naive,
+            });
+        }
+        if !scan.any(&['T', 't', '_', ' ']) {
+            return Err(wrong("T belongs between date and time"));
+        }
+        let (hour, minute, second, micros) = scan
+            .clock()
+            .ok_or(wrong("the time of day is not HH:MM:SS"))?;
+        let time = Time::new(hour, minute, second, micros * 1000)
+            .map_err(|_| wrong("there is no such time of day"))?;
+        let zone = scan.zone().ok_or(wrong("the zone is not Z or ±HH:MM"))?;
+        Ok(Timestamp {
+            civil: date.to_datetime(time),
+            zone,
+        })
+    }
+}
+
+/// A cursor over the text of a time.
+struct Scan<'a> {
+    rest: &'a str,
+}
+
+impl Scan<'_> {
+    fn any(&mut self, wanted: &[char]) -> bool {
+        match self.rest.strip_prefix(wanted) {
+            Some(rest) => {
+                self.rest = rest;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn digits(&mut self, count: usize) -> Option<i32> {
+        let digits = self.rest.get(..count)?;
+        if !digits.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        self.rest = &self.rest[count..];
+        digits.parse().ok()
+    }
+
+    fn date(&mut self) -> Option<(i16, i8, i8)> {
+        let year = self.digits(4)?;
+        self.any(&['-']).then_some(())?;
+        let month = self.digits(2)?;
+        self.any(&['-']).then_some(())?;
+        Some((year as i16, month as i8, self.digits(2)? as i8))
+    }
+
+    /// Hour, minute, second, microseconds.
+    fn clock(&mut self) -> Option<(i8, i8, i8, i32)> {
+        let hour = self.digits(2)?;
+        self.any(&[':']).then_some(())?;
+        let minute = self.digits(2)?;
+        let (mut second, mut micros) = (0, 0);
+        if self.any(&[':']) {
+            second = self.digits(2)?;
+            if second > 59 {
+                return None;
+            }
+            if self.any(&['.', ',']) {
+                micros = self.fraction()?;
+            }
+        }
+        Some((hour as i8, minute as i8, second as i8, micros))
+    }
+
+    fn fraction(&mut self) -> Option<i32> {
+        let length = self.rest.bytes().take_while(u8::is_ascii_digit).count();
+        let digits = &self.rest[..length];
+        self.rest = &self.rest[length..];
+        let six: String = digits.chars().chain("000000".chars()).take(6).collect();
+        if digits.is_empty() {
+            None
+        } else {
+            six.parse().ok()
+        }
+    }
+
+    fn zone(&mut self) -> Option<Zone> {
+        if self.rest.is_empty() {
+            return Some(Zone::Naive);
+        }
+        if self.any(&['Z', 'z']) {
+            return self.rest.is_empty().then_some(Zone::Utc(0));
+        }
+        let west = !self.any(&['+']);
+        if west && !self.any(&['-', '\u{2212}']) {
+            return None;
+        }
+        let hours = self.digits(2)?;
+        self.any(&[':']);
+        let minutes = self.digits(2)?;
+        if hours > 23 || minutes > 59 || !self.rest.is_empty() {
+            return None;
+        }
+        let total = (hours * 60 + minutes) as i16;
+        Some(Zone::Utc(if west { -total } else { total }))
+    }
+}
+
+/// A decimal number of units as millionths, cut towards zero; `None` where it is no number or too large.
+fn decimal_micros(text: &str) -> Option<i128> {
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let (mantissa, exponent) = match digits.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i64>().ok()?),
+        None => (digits, 0),
+    };
+    let (whole, part) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    if whole.is_empty() && part.is_empty()
+        || !whole
+            .bytes()
+            .chain(part.bytes())
+            .all(|b| b.is_ascii_digit())
+    {
+        return None;
+    }
+    let all: String = format!("{whole}{part}").trim_start_matches('0').to_owned();
+    if all.is_empty() {
+        return Some(0);
+    }
+    // The value is all * 10^(exponent - part.len()); in millionths six more.
+    let shift = exponent.checked_sub(part.len() as i64)?.checked_add(6)?;
+    let micros = if shift >= 0 {
+        if all.len() as i64 + shift > 30 {
+            return None;
+        }
+        all.parse::<i128>()
+            .ok()?
+            .checked_mul(10i128.checked_pow(shift as u32)?)?
+    } else {
+        let keep = all.len() as i64 + shift;
+        if keep <= 0 {
+            0
+        } else {
+            all.get(..keep as usize)?.parse::<i128>().ok()?
+        }
+    };
+    Some(if negative { -micros } else { micros })
+}
+
+/// A length of time to the microsecond, up to 999,999,999 days either way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct TimeDelta {
+    micros: i128,
+}
+
+const DAY: i128 = 86_400_000_000;
+
+impl TimeDelta {
+    /// No time at all.
+    pub const ZERO: TimeDelta = TimeDelta { micros: 0 };
+
+    /// So many microseconds; `None` beyond 999,999,999 days.
+    pub fn from_micros(micros: i128) -> Option<TimeDelta> {
+        let days = micros.div_euclid(DAY);
+        (-999_999_999..=999_999_999)
+            .contains(&days)
+            .then_some(TimeDelta { micros })
+    }
+
+    /// So many milliseconds; beyond 999,999,999 days the longest there is.
+    pub fn from_millis(millis: u64) -> TimeDelta {
+        TimeDelta {
+            micros: (i128::from(millis) * 1000).min(1_000_000_000 * DAY - 1),
+        }
+    }
+
+    /// In microseconds.
+    pub fn as_micros(&self) -> i128 {
+        self.micros
+    }
+
+    /// In seconds.
+    pub fn as_secs_f64(&self) -> f64 {
+        self.micros as f64 / 1e6
+    }
+
+    /// A JSON number of seconds.
+    pub(crate) fn from_number(text: &str) -> Result<TimeDelta, TimeError> {
+        let wrong = || TimeError {
+            what: "a length of time",
+            text: text.to_owned(),
+            why: "it is out of range",
+        };
+        decimal_micros(text)
+            .and_then(TimeDelta::from_micros)
+            .ok_or_else(wrong)
+    }
+}
+
+impl fmt::Display for TimeDelta {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.micros < 0 {
+            f.write_str("-")?;
+        }
+        let all = self.micros.unsigned_abs();
+        let (days, rest) = (all / DAY as u128, all % DAY as u128);
+        f.write_str("P")?;
+        part(f, days / 365, "Y")?;
+        part(f, days % 365, "D")?;
+        if rest == 0 && days > 0 {
+            return Ok(());
+        }
+        f.write_str("T")?;
+        part(f, rest / 3_600_000_000, "H")?;
+        part(f, rest / 60_000_000 % 60, "M")?;
+        let (seconds, micros) = (rest / 1_000_000 % 60, rest % 1_000_000);
+        if micros > 0 {
+            write!(
+                f,
+                "{seconds}.{}S",
+                format!("{micros:06}").trim_end_matches('0')
+            )
+        } else if seconds > 0 || all == 0 {
+            write!(f, "{seconds}S")
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn part(f: &mut fmt::Formatter<'_>, count: u128, unit: &str) -> fmt::Result {
+    if count > 0 {
+        write!(f, "{count}{unit}")
+    } else {
+        Ok(())
+    }
+}
+
+impl FromStr for TimeDelta {
+    type Err = TimeError;
+
+    /// ISO 8601 (`PT1.5S`, `P1W`, a year of 365 and a month of 30 days), `[D days[,]] HH:MM:SS`.
+    fn from_str(text: &str) -> Result<TimeDelta, TimeError> {
+        let wrong = |why| TimeError {
+            what: "a length of time",
+            text: text.to_owned(),
+            why,
+        };
+        let (negative, unsigned) = match text.as_bytes().first() {
+            Some(b'-') => (true, &text[1..]),
+            Some(b'+') => (false, &text[1..]),
+            _ => (false, text),
+        };
+        let micros = match unsigned.strip_prefix('P') {
+            Some(iso) => iso_micros(iso),
+            None => clock_micros(unsigned),
+        }
+        .ok_or(wrong("write it like PT1H30M or PT0.5S"))?;
+        TimeDelta::from_micros(if negative { -micros } else { micros })
+            .ok_or(wrong("it is out of range"))
+    }
+}
+
+/// What follows the `P`.
+fn iso_micros(text: &str) -> Option<i128> {
+    let (mut total, mut time, mut parts, mut rest) = (0i128, false, 0, text);
+    while !rest.is_empty() {
+        if let Some(after) = rest.strip_prefix('T') {
+            if time {
+                return None;
+            }
+            (time, rest) = (true, after);
+            continue;
+        }
+        let length = rest
+            .bytes()
+            .take_while(|b| b.is_ascii_digit() || matches!(b, b'.' | b','))
+            .count();
+        let (number, after) = rest.split_at(length);
+        let unit = after.chars().next()?;
+        let scale = match (time, unit) {
+            (false, 'Y') => 365 * 86_400,
+            (false, 'M') => 30 * 86_400,
+            (false, 'W') => 7 * 86_400,
+            (false, 'D') => 86_400,
+            (true, 'H') => 3600,
+            (true, 'M') => 60,
+            (true, 'S') => 1,
+            _ => return None,
+        };
+        let number = number.replace(',', ".");
+        if number.starts_with('.') || number.ends_with('.') {
+            return None;
+        }
+        total = total.checked_add(decimal_micros(&number)?.checked_mul(scale)?)?;
+        parts += 1;
+        rest = &after[unit.len_utf8()..];
+    }
+    (parts > 0).then_some(total)
+}
+
+/// `3 days`, `1 day, 0:00:01`, `00:00:01.5`, `25:00:00`.
+fn clock_micros(text: &str) -> Option<i128> {
+    let length = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, rest) = text.split_at(length);
+    let number: i128 = if length > 18 {
+        return None;
+    } else {
+        number.parse().ok()?
+    };
+    let trimmed = rest.trim_start_matches(' ');
+    let after_days = trimmed
+        .strip_prefix("days")
+        .or_else(|| trimmed.strip_prefix("day"));
+    let after_days = after_days.or_else(|| trimmed.strip_prefix(['d', 'D']));
+    let (days, clock) = match after_days {
+        Some("") => return number.checked_mul(DAY),
+        Some(rest) => (number, rest.trim_start_matches(',').trim_start_matches(' ')),
+        None => (0, text),
+    };
+    let mut fields = clock.splitn(3, ':');
+    let hours: u64 = plain(fields.next()?)?;
+    let minutes = fields
+        .next()
+        .filter(|text| text.len() == 2)
+        .and_then(plain)?;
+    let seconds = match fields.next() {
+        None => 0,
+        Some(text) => {
+            let text = text.replace(',', ".");
+            let whole = text.split('.').next()?;
+            if whole.len() != 2 || plain(whole)? > 59 || text.ends_with('.') {
+                return None;
+            }
+            decimal_micros(&text)?
+        }
+    };
+    if minutes > 59 || hours > 1_000_000_000_000 {
+        return None;
+    }
+    days.checked_mul(DAY)?
+        .checked_add(i128::from(hours * 3600 + minutes * 60) * 1_000_000 + seconds)
+}
+
+fn plain(text: &str) -> Option<u64> {
+    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+        None
+    } else {
+        text.parse().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_a_time_that_the_reference_reads_is_read() {
+        for (text, wire) in [
+            ("2025-09-06T10:30:00", "2025-09-06T10:30:00"),
+            ("2025-09-06t10:30Z", "2025-09-06T10:30:00Z"),
+            ("2025-09-06_10:30:00z", "2025-09-06T10:30:00Z"),
+            ("2025-09-06 10:30:00+02:00", "2025-09-06T10:30:00+02:00"),
+            ("2025-09-06T10:30:00-0530", "2025-09-06T10:30:00-05:30"),
+            (
+                "2025-09-06T10:30:00\u{2212}05:30",
+                "2025-09-06T10:30:00-05:30",
+            ),
+            ("2025-09-06T10:30:00+00:00", "2025-09-06T10:30:00Z"),
+            ("2025-09-06T10:30:00,5", "2025-09-06T10:30:00.500000"),
+            (
+                "2025-09-06T10:30:00.123456789Z",
+                "2025-09-06T10:30:00.123456Z",
+            ),
+            ("2025-09-06", "2025-09-06T00:00:00"),
+            ("1700000000", "2023-11-14T22:13:20Z"),
+            ("20000000000", "2603-10-11T11:33:20Z"),
+            ("20000000001", "1970-08-20T11:33:20.001000Z"),
+        ] {
+            assert_eq!(
+                text.parse::<Timestamp>().unwrap().to_string(),
+                wire,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_the_reference_refuses_as_a_time_is_refused() {
+        for bad in [
+            "",
+            "now",
+            "2025-09-06T10:30:00+02",
+            "2025-09-06T10:30:00 +02:00",
+            "2025-09-06T10:30:60",
+            "2025-09-06T24:00:00",
+            "20250906T103000",
+            "2025-9-06T10:30:00",
+            "0000-01-01T00:00:00",
+            "2025-02-30T00:00:00",
+            "2025-09-06T10:30:00Zx",
+        ] {
+            assert!(bad.parse::<Timestamp>().is_err(), "{bad:?} was read");
+        }
+    }
+
+    #[test]
+    fn every_spelling_of_a_length_of_time_that_the_reference_reads_is_read() {
+        for (text, wire) in [
+            ("PT0S", "PT0S"),
+            ("PT1.5S", "PT1.5S"),
+            ("PT300S", "PT5M"),
+            ("P1DT3661S", "P1DT1H1M1S"),
+            ("P400D", "P1Y35D"),
+            ("-PT1.5S", "-PT1.5S"),
+            ("P1W", "P7D"),
+            ("P1M", "P30D"),
+            ("PT1.5H", "PT1H30M"),
+            ("P1.5D", "P1DT12H"),
+            ("PT36H", "P1DT12H"),
+            ("P1D1D", "P2D"),
+            ("PT1S1H", "PT1H1S"),
+            ("+PT1S", "PT1S"),
+            ("PT1,5S", "PT1.5S"),
+            ("P1DT", "P1D"),
+            ("00:00:01.5", "PT1.5S"),
+            ("3 days", "P3D"),
+            ("1 days 00:00:01", "P1DT1S"),
+            ("1 day, 0:00:01", "P1DT1S"),
+            ("25:00:00", "P1DT1H"),
+            ("PT0.000001S", "PT0.000001S"),
+        ] {
+            assert_eq!(
+                text.parse::<TimeDelta>().unwrap().to_string(),
+                wire,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_the_reference_refuses_as_a_length_of_time_is_refused() {
+        for bad in [
+            "PT-1S",
+            "P-1D",
+            "pt1s",
+            "1.5",
+            "P",
+            "PT",
+            "PT1S ",
+            "P1000000000D",
+            "",
+            "true",
+        ] {
+            assert!(bad.parse::<TimeDelta>().is_err(), "{bad:?} was read");
+        }
+    }
+}
