@@ -19,13 +19,15 @@
 //! | [`action`] | actions, results and the other models, as on the wire | yes |
 //! | [`spore`] | the Markdown message: tolerant reader, strict writer | yes |
 //! | [`task`] | task lists: one model, one file for each form that is read | yes |
-//! | [`swarm`] | the swarm on disk: root, configuration, roster, identity, holders | no |
+//! | [`event`] | what can happen, and the fold that turns a journal into the state of the swarm | yes |
+//! | [`swarm`] | the swarm on disk: root, configuration, roster, identity, journal | no |
 //! | [`spool`] | mailboxes on disk: durable delivery, claims, leases | no |
 //!
 //! Below them stands [`cli`], one file a command, the only place that prints; and `bin/`, three
 //! lines a command.
 
 pub mod action;
+pub mod event;
 pub mod id;
 pub mod spool;
 pub mod spore;

@@ -11,7 +11,7 @@
 //! | `group/NAME` | addresses of a group, one a line, `#` begins a comment | whole |
 //! | `outbox/BUS/` | messages that a bus could not take yet | by the room `bus` |
 //! | `plan.json` | the plan in force | whole |
-//! | `journal/` | what happened, one JSON line each | appended |
+//! | `journal/` | what happened, one JSON line each ([`journal`]) | appended |
 //! | `runs/RUN/` | what one agent run said and did | by the room `run` |
 //! | `spore/identity.json` in a worktree's own git directory | who works there ([`identity`]) | whole |
 //!
@@ -38,6 +38,7 @@ pub mod duration;
 pub mod files;
 pub mod holder;
 pub mod identity;
+pub mod journal;
 pub mod repository;
 pub mod root;
 pub mod roster;
@@ -48,6 +49,7 @@ use std::path::PathBuf;
 pub use config::Config;
 pub use holder::Holder;
 pub use identity::{Identity, Who};
+pub use journal::Journal;
 pub use repository::Repository;
 pub use root::Root;
 pub use roster::Roster;

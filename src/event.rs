@@ -1,0 +1,966 @@
+//! What can happen in a swarm, and what it adds up to.
+//!
+//! **For**: the journal is a list of events, one JSON line each; every other state of a swarm (who
+//! works on what, what is done, who is there) is a fold over it. This room has both: [`Event`] with
+//! its line, and [`State`] with [`State::apply`].
+//!
+//! The lines are flat. `v`, `type` and `at` (RFC 3339, UTC) come first, `correlation_id` follows;
+//! fields are only added within a `v`, and readers ignore those they do not know.
+//!
+//! | `type` | further fields | has an effect when |
+//! |---|---|---|
+//! | `plan-adopted` | `plan_id`, `epoch` | the epoch is newer than that of the plan in force |
+//! | `joined` | `agent`, `epoch` | the epoch is newer than the agent's |
+//! | `left` | `agent`, `epoch`, `why` | the epoch is the agent's, and it is there |
+//! | `claimed` | `task`, `agent`, `epoch`, lease | the epoch is newer than the task's, which is not done |
+//! | `renewed` | `task`, `epoch`, `n`, lease | the epoch is the task's, and `n` newer than the lease's |
+//! | `released` | `task`, `epoch`, `why` | the epoch is the task's, and it is claimed |
+//! | `done` | `task`, `agent`, `epoch`, `commit`, `run` | likewise |
+//! | `failed` | `task`, `agent`, `epoch`, `exit`, `then`, `retry_at`, `why` | likewise |
+//! | `retried` | `task`, `epoch`, `why` | the epoch is the task's, and it is done, or waits for a person or a time |
+//! | `reassigned` | `task`, `agent`, `n`, `why` | `n` is newer than that of the task's last one |
+//! | `path-claimed` | `path`, `agent`, `epoch`, lease | the epoch is newer than the path's |
+//! | `path-released` | `path`, `epoch` | the epoch is the path's, and it is claimed |
+//! | anything else | anything | never: it is kept and passed over |
+//!
+//! A lease is `boot` (eight hex digits), `until_boot_ms` (the deadline on the clock of that boot,
+//! which nobody sets) and, if a process holds it, `holder` (`BOOT.NS.PID.START`).
+//!
+//! **Promises**: an event takes effect at most once, and one of an earlier epoch never does, however
+//! often and late it is read; a line of an unknown type or with unknown fields hurts nobody; reading
+//! what was written gives the same event.
+//!
+//! **Does not**: know the time, look whether a holder lives, or write the journal.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// The version of the lines that this room writes.
+pub const VERSION: u32 = 1;
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// When, RFC 3339 in UTC. For people and statistics; no decision depends on it.
+    pub at: String,
+    /// What joins the records of one matter.
+    pub correlation_id: String,
+    /// What happened.
+    pub what: What,
+}
+
+/// The kinds of things that can happen; the page above says when each has an effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)] // The fields are told in the table above.
+pub enum What {
+    /// A plan is in force from now on.
+    PlanAdopted { plan_id: String, epoch: u64 },
+    /// An agent is there.
+    Joined { agent: String, epoch: u64 },
+    /// An agent is gone.
+    Left {
+        agent: String,
+        epoch: u64,
+        why: Option<String>,
+    },
+    /// An agent has taken a task.
+    Claimed {
+        task: String,
+        agent: String,
+        epoch: u64,
+        lease: Lease,
+    },
+    /// The holder of a task is still at it.
+    Renewed {
+        task: String,
+        epoch: u64,
+        n: u64,
+        lease: Lease,
+    },
+    /// The holder has given a task back, undone.
+    Released {
+        task: String,
+        epoch: u64,
+        why: Option<String>,
+    },
+    /// A task is done.
+    Done {
+        task: String,
+        agent: String,
+        epoch: u64,
+        commit: Option<String>,
+        run: Option<String>,
+    },
+    /// A try of a task failed.
+    Failed {
+        task: String,
+        agent: String,
+        epoch: u64,
+        exit: u8,
+        then: Then,
+        retry_at: Option<String>,
+        why: Option<String>,
+    },
+    /// A person, or the merge, said: do it again.
+    Retried {
+        task: String,
+        epoch: u64,
+        why: Option<String>,
+    },
+    /// A task belongs to another agent than the plan says.
+    Reassigned {
+        task: String,
+        agent: String,
+        n: u64,
+        why: Option<String>,
+    },
+    /// An agent has a file for itself.
+    PathClaimed {
+        path: String,
+        agent: String,
+        epoch: u64,
+        lease: Lease,
+    },
+    /// It has given the file back.
+    PathReleased { path: String, epoch: u64 },
+    /// Something that this version does not know: the line as it was.
+    Other { line: String },
+}
+
+/// Until when something is held, and by which process.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Lease {
+    /// The boot on whose clock the deadline counts.
+    pub boot: String,
+    /// The deadline in milliseconds since that boot.
+    pub until_boot_ms: i64,
+    /// The process that holds it, `BOOT.NS.PID.START`; none if only the deadline counts.
+    pub holder: Option<String>,
+}
+
+/// What follows from a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Then {
+    /// Anybody may try again at once, another agent first.
+    Retry,
+    /// Not before `retry_at`.
+    Later,
+    /// A person must look at it.
+    Human,
+}
+
+/// An event's line, all kinds in one: wire form, apart from what it means.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Line<'a> {
+    v: u32,
+    #[serde(borrow)]
+    r#type: Cow<'a, str>,
+    #[serde(borrow)]
+    at: Cow<'a, str>,
+    #[serde(borrow)]
+    correlation_id: Cow<'a, str>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    plan_id: Option<Cow<'a, str>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    task: Option<Cow<'a, str>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    path: Option<Cow<'a, str>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    agent: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    epoch: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    n: Option<u64>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    boot: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until_boot_ms: Option<i64>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    holder: Option<Cow<'a, str>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    commit: Option<Cow<'a, str>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    run: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    then: Option<Then>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    retry_at: Option<Cow<'a, str>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    why: Option<Cow<'a, str>>,
+}
+
+impl Event {
+    /// Reads one line. None if it is no JSON object at all: the rest of a write that never ended.
+    pub fn read(line: &str) -> Option<Event> {
+        if !line.starts_with('{') {
+            return None;
+        }
+        let other = || Event {
+            at: String::new(),
+            correlation_id: String::new(),
+            what: What::Other {
+                line: line.to_owned(),
+            },
+        };
+        let Ok(read) = serde_json::from_str::<Line<'_>>(line) else {
+            // A known field of another shape is a kind of event that we do not know.
+            let object = serde_json::from_str::<BTreeMap<String, &RawValue>>(line);
+            return object.is_ok().then(other);
+        };
+        let event = Event {
+            at: read.at.clone().into_owned(),
+            correlation_id: read.correlation_id.clone().into_owned(),
+            what: What::Other {
+                line: String::new(),
+            },
+        };
+        match read.what() {
+            Some(what) if read_version(&read) => Some(Event { what, ..event }),
+            _ => Some(Event {
+                what: other().what,
+                ..event
+            }),
+        }
+    }
+
+    /// The line for it, without the newline.
+    pub fn line(&self) -> String {
+        if let What::Other { line } = &self.what {
+            return line.clone();
+        }
+        let line = Line {
+            v: VERSION,
+            at: Cow::Borrowed(&self.at),
+            correlation_id: Cow::Borrowed(&self.correlation_id),
+            ..self.what.line()
+        };
+        serde_json::to_string(&line).expect("texts and numbers have a JSON form")
+    }
+}
+
+fn read_version(line: &Line<'_>) -> bool {
+    line.v == VERSION
+}
+
+impl Line<'_> {
+    /// What the line says, if all is there that its type needs.
+    fn what(&self) -> Option<What> {
+        let text = |field: &Option<Cow<'_, str>>| field.as_ref().map(|text| text.to_string());
+        let why = text(&self.why);
+        Some(match &*self.r#type {
+            "plan-adopted" => What::PlanAdopted {
+                plan_id: text(&self.plan_id)?,
+                epoch: self.epoch?,
+            },
+            "joined" => What::Joined {
+                agent: text(&self.agent)?,
+                epoch: self.epoch?,
+            },
+            "left" => What::Left {
+                agent: text(&self.agent)?,
+                epoch: self.epoch?,
+                why,
+            },
+            "claimed" => What::Claimed {
+                task: text(&self.task)?,
+                agent: text(&self.agent)?,
+                epoch: self.epoch?,
+                lease: self.lease()?,
+            },
+            "renewed" => What::Renewed {
+                task: text(&self.task)?,
+                epoch: self.epoch?,
+                n: self.n?,
+                lease: self.lease()?,
+            },
+            "released" => What::Released {
+                task: text(&self.task)?,
+                epoch: self.epoch?,
+                why,
+            },
+            "done" => What::Done {
+                task: text(&self.task)?,
+                agent: text(&self.agent)?,
+                epoch: self.epoch?,
+                commit: text(&self.commit),
+                run: text(&self.run),
+            },
+            "failed" => What::Failed {
+                task: text(&self.task)?,
+                agent: text(&self.agent)?,
+                epoch: self.epoch?,
+                exit: self.exit?,
+                then: self.then?,
+                retry_at: text(&self.retry_at),
+                why,
+            },
+            "retried" => What::Retried {
+                task: text(&self.task)?,
+                epoch: self.epoch?,
+                why,
+            },
+            "reassigned" => What::Reassigned {
+                task: text(&self.task)?,
+                agent: text(&self.agent)?,
+                n: self.n?,
+                why,
+            },
+            "path-claimed" => What::PathClaimed {
+                path: text(&self.path)?,
+                agent: text(&self.agent)?,
+                epoch: self.epoch?,
+                lease: self.lease()?,
+            },
+            "path-released" => What::PathReleased {
+                path: text(&self.path)?,
+                epoch: self.epoch?,
+            },
+            _ => return None,
+        })
+    }
+
+    fn lease(&self) -> Option<Lease> {
+        Some(Lease {
+            boot: self.boot.as_ref()?.to_string(),
+            until_boot_ms: self.until_boot_ms?,
+            holder: self.holder.as_ref().map(|holder| holder.to_string()),
+        })
+    }
+}
+
+impl What {
+    /// The `type` of its line.
+    pub fn name(&self) -> &'static str {
+        match self {
+            What::PlanAdopted { .. } => "plan-adopted",
+            What::Joined { .. } => "joined",
+            What::Left { .. } => "left",
+            What::Claimed { .. } => "claimed",
+            What::Renewed { .. } => "renewed",
+            What::Released { .. } => "released",
+            What::Done { .. } => "done",
+            What::Failed { .. } => "failed",
+            What::Retried { .. } => "retried",
+            What::Reassigned { .. } => "reassigned",
+            What::PathClaimed { .. } => "path-claimed",
+            What::PathReleased { .. } => "path-released",
+            What::Other { .. } => "other",
+        }
+    }
+
+    /// Its fields in the form of a line.
+    fn line(&self) -> Line<'_> {
+        fn some(text: &str) -> Option<Cow<'_, str>> {
+            Some(Cow::Borrowed(text))
+        }
+        fn maybe(text: &Option<String>) -> Option<Cow<'_, str>> {
+            text.as_deref().map(Cow::Borrowed)
+        }
+        let mut line = Line {
+            r#type: Cow::Borrowed(self.name()),
+            ..Line::default()
+        };
+        match self {
+            What::PlanAdopted { plan_id, epoch } => {
+                line.plan_id = some(plan_id);
+                line.epoch = Some(*epoch);
+            }
+            What::Joined { agent, epoch } => {
+                line.agent = some(agent);
+                line.epoch = Some(*epoch);
+            }
+            What::Left { agent, epoch, why } => {
+                line.agent = some(agent);
+                line.epoch = Some(*epoch);
+                line.why = maybe(why);
+            }
+            What::Claimed {
+                task,
+                agent,
+                epoch,
+                lease,
+            } => {
+                line.task = some(task);
+                line.agent = some(agent);
+                line.epoch = Some(*epoch);
+                line.set_lease(lease);
+            }
+            What::Renewed {
+                task,
+                epoch,
+                n,
+                lease,
+            } => {
+                line.task = some(task);
+                line.epoch = Some(*epoch);
+                line.n = Some(*n);
+                line.set_lease(lease);
+            }
+            What::Released { task, epoch, why } | What::Retried { task, epoch, why } => {
+                line.task = some(task);
+                line.epoch = Some(*epoch);
+                line.why = maybe(why);
+            }
+            What::Done {
+                task,
+                agent,
+                epoch,
+                commit,
+                run,
+            } => {
+                line.task = some(task);
+                line.agent = some(agent);
+                line.epoch = Some(*epoch);
+                line.commit = maybe(commit);
+                line.run = maybe(run);
+            }
+            What::Failed {
+                task,
+                agent,
+                epoch,
+                exit,
+                then,
+                retry_at,
+                why,
+            } => {
+                line.task = some(task);
+                line.agent = some(agent);
+                line.epoch = Some(*epoch);
+                line.exit = Some(*exit);
+                line.then = Some(*then);
+                line.retry_at = maybe(retry_at);
+                line.why = maybe(why);
+            }
+            What::Reassigned {
+                task,
+                agent,
+                n,
+                why,
+            } => {
+                line.task = some(task);
+                line.agent = some(agent);
+                line.n = Some(*n);
+                line.why = maybe(why);
+            }
+            What::PathClaimed {
+                path,
+                agent,
+                epoch,
+                lease,
+            } => {
+                line.path = some(path);
+                line.agent = some(agent);
+                line.epoch = Some(*epoch);
+                line.set_lease(lease);
+            }
+            What::PathReleased { path, epoch } => {
+                line.path = some(path);
+                line.epoch = Some(*epoch);
+            }
+            What::Other { .. } => {}
+        }
+        line
+    }
+}
+
+impl<'a> Line<'a> {
+    fn set_lease(&mut self, lease: &'a Lease) {
+        self.boot = Some(Cow::Borrowed(&lease.boot));
+        self.until_boot_ms = Some(lease.until_boot_ms);
+        self.holder = lease.holder.as_deref().map(Cow::Borrowed);
+    }
+}
+
+/// What the events so far add up to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct State {
+    /// The plan in force and its number.
+    pub plan: Option<(String, u64)>,
+    /// Every agent that ever joined.
+    pub agents: BTreeMap<String, AgentState>,
+    /// Every task that anything happened to.
+    pub tasks: HashMap<String, TaskState>,
+    /// Every path that anybody claimed.
+    pub paths: BTreeMap<String, PathState>,
+}
+
+/// An agent, as far as the journal knows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AgentState {
+    /// How often the name was given to a new worker.
+    pub epoch: u64,
+    /// Whether it is there.
+    pub present: bool,
+}
+
+/// A task, as far as the journal knows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TaskState {
+    /// How often it was claimed.
+    pub epoch: u64,
+    /// How far it is.
+    pub phase: Phase,
+    /// Failed tries since a person last said "again".
+    pub failures: u32,
+    /// Who failed last.
+    pub failed_by: Option<String>,
+    /// Its agent, where that is not the plan's, and the number of that change.
+    pub moved: Option<(String, u64)>,
+}
+
+/// How far a task is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Phase {
+    /// Nobody has it.
+    #[default]
+    Open,
+    /// Somebody has it, as long as the lease holds.
+    Claimed {
+        /// Who.
+        agent: String,
+        /// Until when.
+        lease: Lease,
+        /// The number of the renewal that gave this lease; 0 for the claim itself.
+        n: u64,
+    },
+    /// It is done.
+    Done {
+        /// By whom.
+        agent: String,
+        /// The commit that proves it.
+        commit: Option<String>,
+    },
+    /// It failed and is not to be tried before that time.
+    Later {
+        /// RFC 3339; none if nobody knows.
+        retry_at: Option<String>,
+    },
+    /// It failed and waits for a person.
+    Human {
+        /// What is to be looked at.
+        why: Option<String>,
+    },
+}
+
+/// A path that somebody claimed at some time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PathState {
+    /// How often it was claimed.
+    pub epoch: u64,
+    /// Who has it, and until when; none if it was given back.
+    pub holder: Option<(String, Lease)>,
+}
+
+/// What an event did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It changed the state.
+    Applied,
+    /// It was old news, or a duplicate.
+    Stale,
+    /// It is of a kind that this version does not know.
+    Unknown,
+}
+
+impl State {
+    /// The state after all events of a journal's text, in order; lines that are no events are
+    /// passed over.
+    pub fn fold<'a>(lines: impl IntoIterator<Item = &'a str>) -> State {
+        let mut state = State::default();
+        for event in lines.into_iter().filter_map(Event::read) {
+            state.apply(&event.what);
+        }
+        state
+    }
+
+    /// The state of a task; of one that nothing happened to, the first.
+    pub fn task(&self, key: &str) -> TaskState {
+        self.tasks.get(key).cloned().unwrap_or_default()
+    }
+
+    /// Lets one event happen.
+    pub fn apply(&mut self, what: &What) -> Effect {
+        let applied = match what {
+            What::Other { .. } => return Effect::Unknown,
+            What::PlanAdopted { plan_id, epoch } => {
+                let newer = self.plan.as_ref().is_none_or(|(_, now)| epoch > now);
+                if newer {
+                    self.plan = Some((plan_id.clone(), *epoch));
+                }
+                newer
+            }
+            What::Joined { agent, epoch } => {
+                let known = self.agents.entry(agent.clone()).or_default();
+                let newer = *epoch > known.epoch;
+                if newer {
+                    *known = AgentState {
+                        epoch: *epoch,
+                        present: true,
+                    };
+                }
+                newer
+            }
+            What::Left { agent, epoch, .. } => match self.agents.get_mut(agent) {
+                Some(known) if known.epoch == *epoch && known.present => {
+                    known.present = false;
+                    true
+                }
+                _ => false,
+            },
+            What::PathClaimed {
+                path,
+                agent,
+                epoch,
+                lease,
+            } => {
+                let known = self.paths.entry(path.clone()).or_default();
+                let newer = *epoch > known.epoch;
+                if newer {
+                    *known = PathState {
+                        epoch: *epoch,
+                        holder: Some((agent.clone(), lease.clone())),
+                    };
+                }
+                newer
+            }
+            What::PathReleased { path, epoch } => match self.paths.get_mut(path) {
+                Some(known) if known.epoch == *epoch => known.holder.take().is_some(),
+                _ => false,
+            },
+            What::Claimed { task, .. }
+            | What::Renewed { task, .. }
+            | What::Released { task, .. }
+            | What::Done { task, .. }
+            | What::Failed { task, .. }
+            | What::Retried { task, .. }
+            | What::Reassigned { task, .. } => match self.tasks.get_mut(task) {
+                Some(known) => known.apply(what),
+                None => {
+                    let mut known = TaskState::default();
+                    let applied = known.apply(what);
+                    if applied {
+                        self.tasks.insert(task.clone(), known);
+                    }
+                    applied
+                }
+            },
+        };
+        if applied {
+            Effect::Applied
+        } else {
+            Effect::Stale
+        }
+    }
+}
+
+impl TaskState {
+    /// Lets an event happen that is about this task; says whether it had an effect.
+    fn apply(&mut self, what: &What) -> bool {
+        match what {
+            What::Claimed {
+                agent,
+                epoch,
+                lease,
+                ..
+            } => {
+                if *epoch <= self.epoch || matches!(self.phase, Phase::Done { .. }) {
+                    return false;
+                }
+                self.epoch = *epoch;
+                self.phase = Phase::Claimed {
+                    agent: agent.clone(),
+                    lease: lease.clone(),
+                    n: 0,
+                };
+            }
+            What::Renewed {
+                epoch, n, lease, ..
+            } => match &mut self.phase {
+                Phase::Claimed {
+                    lease: now,
+                    n: last,
+                    ..
+                } if *epoch == self.epoch && *n > *last => {
+                    now.clone_from(lease);
+                    *last = *n;
+                }
+                _ => return false,
+            },
+            What::Released { epoch, .. } if self.holds(*epoch) => self.phase = Phase::Open,
+            What::Done {
+                epoch,
+                agent,
+                commit,
+                ..
+            } if self.holds(*epoch) => {
+                self.phase = Phase::Done {
+                    agent: agent.clone(),
+                    commit: commit.clone(),
+                };
+            }
+            What::Failed {
+                epoch,
+                agent,
+                then,
+                retry_at,
+                why,
+                ..
+            } if self.holds(*epoch) => {
+                self.failures += 1;
+                self.failed_by = Some(agent.clone());
+                self.phase = match then {
+                    Then::Retry => Phase::Open,
+                    Then::Later => Phase::Later {
+                        retry_at: retry_at.clone(),
+                    },
+                    Then::Human => Phase::Human { why: why.clone() },
+                };
+            }
+            What::Retried { epoch, .. } => {
+                let free = matches!(self.phase, Phase::Open | Phase::Claimed { .. });
+                if *epoch != self.epoch || free {
+                    return false;
+                }
+                self.phase = Phase::Open;
+                self.failures = 0;
+            }
+            What::Reassigned { agent, n, .. } => {
+                if self.moved.as_ref().is_some_and(|(_, last)| n <= last) {
+                    return false;
+                }
+                self.moved = Some((agent.clone(), *n));
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// Whether the claim of that epoch is the one that counts.
+    pub fn holds(&self, epoch: u64) -> bool {
+        epoch == self.epoch && matches!(self.phase, Phase::Claimed { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn name() -> impl Strategy<Value = String> {
+        prop::sample::select(vec!["a", "b"]).prop_map(str::to_owned)
+    }
+
+    fn lease() -> impl Strategy<Value = Lease> {
+        (any::<i64>(), prop::option::of("[0-9a-f]{8}\\.1\\.2\\.3")).prop_map(|(until, holder)| {
+            Lease {
+                boot: "0123abcd".to_owned(),
+                until_boot_ms: until,
+                holder,
+            }
+        })
+    }
+
+    fn what() -> impl Strategy<Value = What> {
+        let why = || prop::option::of(any::<String>());
+        let epoch = || 1_u64..5;
+        prop_oneof![
+            (name(), epoch()).prop_map(|(plan_id, epoch)| What::PlanAdopted { plan_id, epoch }),
+            (name(), epoch()).prop_map(|(agent, epoch)| What::Joined { agent, epoch }),
+            (name(), epoch(), why()).prop_map(|(agent, epoch, why)| What::Left {
+                agent,
+                epoch,
+                why
+            }),
+            (name(), name(), epoch(), lease()).prop_map(|(task, agent, epoch, lease)| {
+                What::Claimed {
+                    task,
+                    agent,
+                    epoch,
+                    lease,
+                }
+            }),
+            (name(), epoch(), 1_u64..4, lease()).prop_map(|(task, epoch, n, lease)| {
+                What::Renewed {
+                    task,
+                    epoch,
+                    n,
+                    lease,
+                }
+            }),
+            (name(), epoch(), why()).prop_map(|(task, epoch, why)| What::Released {
+                task,
+                epoch,
+                why
+            }),
+            (name(), name(), epoch(), why(), why()).prop_map(
+                |(task, agent, epoch, commit, run)| {
+                    What::Done {
+                        task,
+                        agent,
+                        epoch,
+                        commit,
+                        run,
+                    }
+                }
+            ),
+            (
+                name(),
+                name(),
+                epoch(),
+                prop::sample::select(vec![Then::Retry, Then::Later, Then::Human])
+            )
+                .prop_map(|(task, agent, epoch, then)| What::Failed {
+                    task,
+                    agent,
+                    epoch,
+                    exit: 10,
+                    then,
+                    retry_at: None,
+                    why: None,
+                }),
+            (name(), epoch(), why()).prop_map(|(task, epoch, why)| What::Retried {
+                task,
+                epoch,
+                why
+            }),
+            (name(), name(), 1_u64..4, why()).prop_map(|(task, agent, n, why)| What::Reassigned {
+                task,
+                agent,
+                n,
+                why
+            }),
+            (name(), name(), epoch(), lease()).prop_map(|(path, agent, epoch, lease)| {
+                What::PathClaimed {
+                    path,
+                    agent,
+                    epoch,
+                    lease,
+                }
+            }),
+            (name(), epoch()).prop_map(|(path, epoch)| What::PathReleased { path, epoch }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_line_is_read_as_it_was_written(what in what(), at in any::<String>(), id in any::<String>()) {
+            let event = Event { at, correlation_id: id, what };
+            let line = event.line();
+            prop_assert!(!line.contains('\n'));
+            let first = line.starts_with("{\"v\":1,\"type\":\"");
+            prop_assert!(first);
+            prop_assert_eq!(Event::read(&line), Some(event));
+        }
+
+        #[test]
+        fn an_event_that_took_effect_never_does_so_again(events in prop::collection::vec(what(), 1..40)) {
+            let mut state = State::default();
+            let mut applied: Vec<What> = Vec::new();
+            for event in events {
+                let before = state.clone();
+                let again = applied.contains(&event);
+                let effect = state.apply(&event);
+                if again {
+                    prop_assert_eq!(effect, Effect::Stale, "{:?} took effect twice", event);
+                    prop_assert_eq!(&state.tasks, &before.tasks);
+                }
+                if effect == Effect::Applied {
+                    applied.push(event);
+                }
+            }
+        }
+
+        #[test]
+        fn duplicates_and_old_epochs_change_nothing(
+            events in prop::collection::vec(what(), 1..30),
+            late in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 0..20),
+        ) {
+            let mut plain = State::default();
+            let applied: Vec<What> = events
+                .into_iter()
+                .filter(|event| plain.apply(event) == Effect::Applied)
+                .collect();
+            prop_assume!(!applied.is_empty());
+            // Each duplicate comes somewhere after the event that it repeats.
+            let mut extra: Vec<Vec<What>> = vec![Vec::new(); applied.len()];
+            for (which, place) in late {
+                let which = which.index(applied.len());
+                let place = which + place.index(applied.len() - which);
+                extra[place].push(applied[which].clone());
+            }
+            let mut noisy = State::default();
+            for (event, duplicates) in applied.iter().zip(&extra) {
+                noisy.apply(event);
+                for duplicate in duplicates {
+                    prop_assert_eq!(noisy.apply(duplicate), Effect::Stale);
+                }
+            }
+            prop_assert_eq!(noisy, plain);
+        }
+
+        #[test]
+        fn no_line_makes_the_reader_panic(line in any::<String>()) {
+            Event::read(&line);
+        }
+    }
+
+    #[test]
+    fn unknown_kinds_newer_versions_and_odd_shapes_are_kept_and_passed_over() {
+        for line in [
+            r#"{"v":1,"type":"heartbeat","at":"2026-11-24T09:00:00Z","agent":"a"}"#,
+            r#"{"v":2,"type":"done","task":"1","agent":"a","epoch":1}"#,
+            r#"{"v":1,"type":"done","task":{"key":"1"}}"#,
+            r#"{"v":1,"type":"done"}"#,
+        ] {
+            let event = Event::read(line).unwrap();
+            assert_eq!(event.line(), line);
+            assert_eq!(
+                State::default().apply(&event.what),
+                Effect::Unknown,
+                "{line}"
+            );
+        }
+        for torn in ["", "{\"v\":1,\"ty", "null", "[1]", "\0\0\0"] {
+            assert_eq!(Event::read(torn), None, "{torn:?}");
+        }
+        let more = r#"{"v":1,"type":"done","new":{"a":[1]},"task":"1","agent":"a","epoch":1}"#;
+        assert_eq!(Event::read(more).unwrap().what.name(), "done");
+    }
+
+    #[test]
+    fn the_result_of_an_earlier_epoch_does_nothing() {
+        let claimed = |agent: &str, epoch| What::Claimed {
+            task: "1".into(),
+            agent: agent.into(),
+            epoch,
+            lease: Lease::default(),
+        };
+        let done = |agent: &str, epoch| What::Done {
+            task: "1".into(),
+            agent: agent.into(),
+            epoch,
+            commit: None,
+            run: None,
+        };
+        let mut state = State::default();
+        assert_eq!(state.apply(&claimed("a", 1)), Effect::Applied);
+        assert_eq!(state.apply(&claimed("b", 2)), Effect::Applied);
+        assert_eq!(state.apply(&done("a", 1)), Effect::Stale);
+        assert_eq!(state.apply(&done("b", 2)), Effect::Applied);
+        assert_eq!(state.apply(&claimed("a", 3)), Effect::Stale, "done is done");
+        assert_eq!(
+            state.task("1").phase,
+            Phase::Done {
+                agent: "b".into(),
+                commit: None
+            }
+        );
+    }
+}
