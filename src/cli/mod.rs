@@ -19,6 +19,7 @@ pub mod error;
 pub mod input;
 pub mod manual;
 pub mod output;
+pub mod spore_read;
 
 pub use error::{Result, Status};
 pub use manual::{Example, Manual};

@@ -40,3 +40,17 @@ impl Write for Out {
         self.writer.flush()
     }
 }
+
+/// Text that came in from outside as a line of a listing shows it: control and hidden characters
+/// are escaped, so that it can neither steer the terminal nor look like another line.
+pub fn shown(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || super::error::is_hidden(c) {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}

@@ -18,9 +18,11 @@
 //! | lines | `markdown`, `header` | fences, headings, `key: value` |
 //! | layout | `layout` | which line is title, header, body |
 //! | message | [`read`], [`write`] | the whole, there and back |
+//! | items | [`item`] | lines of blocks → commands and results, with their places |
 //! | head | [`envelope`] | title and headers alone, for mailboxes |
 
 pub mod envelope;
+pub mod item;
 
 mod bytes;
 mod header;
@@ -32,7 +34,7 @@ mod write;
 use std::fmt;
 
 pub use header::{Headers, looks_like_time};
-pub use read::{Reading, read};
+pub use read::{Reading, read, unlabelled};
 pub use write::write;
 
 /// A message.

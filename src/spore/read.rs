@@ -1,7 +1,7 @@
 //! From bytes to a spore; never fails.
 
 use super::layout::{self, Piece};
-use super::markdown::Label;
+use super::markdown::{self, Label};
 use super::{Note, Part, Spore, bytes};
 
 /// What was read, and what had to be repaired for it.
@@ -55,4 +55,24 @@ pub fn read(bytes: &[u8]) -> Reading {
         notes,
         places,
     }
+}
+
+/// The fences of the body without a label: the line of the file that opens each, and the lines
+/// inside. The line is exact where no header stands in the middle of the text.
+pub fn unlabelled(reading: &Reading) -> Vec<(usize, Vec<&str>)> {
+    let mut found = Vec::new();
+    for (part, place) in reading.spore.parts.iter().zip(&reading.places) {
+        if let Part::Text(text) = part {
+            let lines: Vec<&str> = text.split('\n').collect();
+            let fences = markdown::fences(&lines);
+            for fence in fences
+                .iter()
+                .filter(|fence| fence.closed && fence.info.is_empty())
+            {
+                let inside = lines[fence.open + 1..fence.close].to_vec();
+                found.push((place + fence.open, inside));
+            }
+        }
+    }
+    found
 }
