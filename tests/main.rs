@@ -5,6 +5,7 @@
 mod architecture;
 mod documents;
 mod spool;
+mod spore;
 
 #[test]
 fn every_test_file_is_a_module_of_this_binary() {

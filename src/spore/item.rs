@@ -1,6 +1,9 @@
 //! The lines of action and result blocks, and what the headers add to them.
 
-use super::{Part, Reading, bytes};
+use super::{Headers, Part, Reading, bytes};
+use crate::action::json::{Object, ReadError, Value};
+use crate::action::time::{TimeDelta, Timestamp};
+use crate::action::{ActionResult, Fill, Record, StructuredAction, Wire, Words};
 
 /// What a command takes from its spore where its own line is silent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +95,46 @@ fn bad<E>(row: usize, indent: usize, line: &str, error: E) -> Bad<E> {
         indent,
         line,
         error,
+    }
+}
+
+/// Reads a line of an action block that is JSON: what it leaves out comes from the spore, and the
+/// time, where the spore has none, from `fallback`.
+///
+/// # Errors
+/// Names the member that is wrong.
+pub fn json_command(
+    line: &str,
+    defaults: &Defaults,
+    fallback: Timestamp,
+    words: &Words,
+) -> Result<StructuredAction, ReadError> {
+    struct FromSpore<'a>(&'a Defaults, Timestamp);
+    impl Fill for FromSpore<'_> {
+        fn now(&mut self) -> Option<Timestamp> {
+            let said = self.0.timestamp.as_ref().and_then(|time| time.parse().ok());
+            Some(said.unwrap_or(self.1))
+        }
+        fn uuid(&mut self) -> Option<String> {
+            Some(self.0.correlation_id.clone())
+        }
+    }
+    let mut fill = FromSpore(defaults, fallback);
+    match Value::parse(line)? {
+        Value::Object(mut object) if !object.contains_key("source_instance") => {
+            let from = Value::String(defaults.source_instance.clone());
+            object.insert("source_instance", from);
+            StructuredAction::read_with(&object.to_string(), &mut fill, words)
+        }
+        _ => StructuredAction::read_with(line, &mut fill, words),
+    }
+}
+
+/// An action or a result as a part of a spore; for JSON lines that become messages.
+pub fn part(record: &Record) -> Part {
+    match record {
+        Record::Action(action) => Part::Action(vec![plain_json(&action.to_json())]),
+        Record::Result(result) => Part::Result(Outcome::from(result).lines()),
     }
 }
 
@@ -230,6 +273,42 @@ impl Outcome {
         Ok(())
     }
 
+    /// The result on the wire. What the block leaves out comes from the headers of its spore, and
+    /// the time, where these have none, from `fallback`.
+    ///
+    /// # Errors
+    /// Names the member whose text is no duration, time or object.
+    pub fn result(
+        &self,
+        headers: &Headers,
+        fallback: Timestamp,
+    ) -> Result<ActionResult, ReadError> {
+        let execution_time = match &self.took {
+            Some(took) => took.parse().map_err(|_| wrong("execution_time", took))?,
+            None => TimeDelta::default(),
+        };
+        let timestamp = match (&self.at, &headers.time) {
+            (Some(at), _) => at.parse().map_err(|_| wrong("timestamp", at))?,
+            (None, Some(time)) => time.parse().unwrap_or(fallback),
+            (None, None) => fallback,
+        };
+        let data = match self.data.as_deref().map(Value::parse).transpose()? {
+            Some(Value::Object(data)) => data,
+            Some(other) => return Err(wrong("data", &other.to_string())),
+            None => Object::new(),
+        };
+        Ok(ActionResult {
+            success: self.success,
+            message: self.message.clone(),
+            data,
+            execution_time,
+            side_effects: self.effects.clone(),
+            correlation_id: self.id.clone().or(headers.re.clone()).unwrap_or_default(),
+            timestamp,
+            extra: Object::new(),
+        })
+    }
+
     /// The lines of the strict form.
     pub fn lines(&self) -> Vec<String> {
         let verdict = if self.success { "SUCCESS" } else { "FAILED" };
@@ -248,6 +327,25 @@ impl Outcome {
                 .map(|effect| format!("effect: {}", shown(effect))),
         );
         lines
+    }
+}
+
+fn wrong(member: &str, text: &str) -> ReadError {
+    ReadError::new(format!("{text:?} cannot be read")).within(member)
+}
+
+/// Everything that a block can say; members that are not ours are left behind.
+impl From<&ActionResult> for Outcome {
+    fn from(result: &ActionResult) -> Outcome {
+        Outcome {
+            success: result.success,
+            message: result.message.clone(),
+            took: Some(result.execution_time.to_string()),
+            id: Some(result.correlation_id.clone()),
+            at: Some(result.timestamp.to_string()),
+            data: (!result.data.is_empty()).then(|| result.data.to_string()),
+            effects: result.side_effects.clone(),
+        }
     }
 }
 
@@ -384,6 +482,48 @@ mod tests {
         assert_eq!(items.len(), 1);
         let rows: Vec<usize> = errors.iter().map(|error| error.0).collect();
         assert_eq!(rows, [3, 5, 6]);
+    }
+
+    #[test]
+    fn a_json_line_takes_from_the_spore_what_it_leaves_out() {
+        let defaults = Defaults {
+            timestamp: Some("2026-11-23T09:15:00Z".into()),
+            source_instance: "kiro-3".into(),
+            correlation_id: "m-17#2".into(),
+        };
+        let fallback = "2026-01-01T00:00:00Z".parse().unwrap();
+        let read = |line: &str| json_command(line, &defaults, fallback, &Words::default());
+        let action = read(r#"{"verb":"run","noun":"task"}"#).unwrap();
+        assert_eq!(
+            action.to_json(),
+            r#"{"verb":"run","noun":"task","modifiers":[],"parameters":{},"timestamp":"2026-11-23T09:15:00Z","source_instance":"kiro-3","correlation_id":"m-17#2"}"#
+        );
+        assert_eq!(read(&action.to_json()).unwrap(), action);
+        assert!(read(r#"{"verb":"run","verb":"stop","noun":"task"}"#).is_err());
+        assert!(read(r#"{"verb":"fly","noun":"task"}"#).is_err());
+    }
+
+    #[test]
+    fn a_record_becomes_a_part_and_comes_back() {
+        let line = r#"{"success":false,"message":"","data":{"a":"Ã©"},"execution_time":"PT1.5S","side_effects":["x\ny"],"correlation_id":"c","timestamp":"2026-11-23T09:15:02Z"}"#;
+        let result = ActionResult::from_json(line).unwrap();
+        let spore = Spore {
+            parts: vec![part(&Record::Result(result))],
+            ..Spore::default()
+        };
+        let reading = read(write(&spore).unwrap().as_bytes());
+        let (items, _) = items(&reading, |_, _| Ok::<(), OutcomeError>(()));
+        let [Item::Result(outcome)] = &items[..] else {
+            panic!("{items:?}")
+        };
+        let never = "2026-01-01T00:00:00Z".parse().unwrap();
+        let again = outcome.result(&reading.spore.headers, never).unwrap();
+        assert_eq!(again.to_json(), line);
+        let odd = Outcome {
+            took: Some("soon".into()),
+            ..Outcome::default()
+        };
+        assert!(odd.result(&Headers::default(), never).is_err());
     }
 
     proptest! {
