@@ -21,6 +21,7 @@
 //! | [`task`] | task lists: one model, one file for each form that is read | yes |
 //! | [`event`] | what can happen, and the fold that turns a journal into the state of the swarm | yes |
 //! | [`swarm`] | the swarm on disk: root, configuration, roster, identity, journal | no |
+//! | [`theme`] | colours that people can tell apart; editor settings | yes |
 //! | [`spool`] | mailboxes on disk: durable delivery, claims, leases | no |
 //!
 //! Below them stands [`cli`], one file a command, the only place that prints; and `bin/`, three
@@ -33,6 +34,7 @@ pub mod spool;
 pub mod spore;
 pub mod swarm;
 pub mod task;
+pub mod theme;
 
 #[cfg(feature = "cli")]
 pub mod cli;
