@@ -713,8 +713,11 @@ impl TaskState {
                 why,
                 ..
             } if self.holds(*epoch) => {
-                self.failures += 1;
-                self.failed_by = Some(agent.clone());
+                // A limit is no fault of the task, nor of who met it.
+                if *then != Then::Later {
+                    self.failures += 1;
+                    self.failed_by = Some(agent.clone());
+                }
                 self.phase = match then {
                     Then::Retry => Phase::Open,
                     Then::Later => Phase::Later {

@@ -39,6 +39,8 @@ pub mod files;
 pub mod holder;
 pub mod identity;
 pub mod journal;
+pub mod lease;
+pub mod plan;
 pub mod repository;
 pub mod root;
 pub mod roster;
