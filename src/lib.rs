@@ -19,6 +19,7 @@
 //! | [`action`] | actions, results and the other models, as on the wire | yes |
 //! | [`spore`] | the Markdown message: tolerant reader, strict writer | yes |
 //! | [`task`] | task lists: one model, one file for each form that is read | yes |
+//! | [`assign`] | who does what, in which order, and why: plans, and new plans after a failure | yes |
 //! | [`event`] | what can happen, and the fold that turns a journal into the state of the swarm | yes |
 //! | [`swarm`] | the swarm on disk: root, configuration, roster, identity, journal | no |
 //! | [`theme`] | colours that people can tell apart; editor settings | yes |
@@ -28,6 +29,7 @@
 //! lines a command.
 
 pub mod action;
+pub mod assign;
 pub mod event;
 pub mod id;
 pub mod spool;
