@@ -68,3 +68,16 @@ fn an_example_in_a_longer_fence_is_no_command() {
     assert_eq!(spore.headers.re.as_deref(), Some("m-3"));
     assert!(matches!(&spore.parts[..], [Part::Text(_)]));
 }
+
+#[test]
+fn the_man_page_shows_the_examples_as_they_are() {
+    let page = String::from_utf8(bytes("man/spore.5")).unwrap();
+    for name in ["request", "reply"] {
+        let example = String::from_utf8(bytes(&format!("examples/{name}.md"))).unwrap();
+        let shown = format!(".nf\n{}.fi\n", example.replace('-', "\\-"));
+        assert!(
+            page.contains(&shown),
+            "examples/{name}.md is shown otherwise"
+        );
+    }
+}
