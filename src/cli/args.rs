@@ -26,6 +26,14 @@ pub struct RootArgs {
     pub root: Option<PathBuf>,
 }
 
+/// Who speaks.
+#[derive(Debug, Clone, clap::Args)]
+pub struct AsArgs {
+    /// Who you are, outside an agent's worktree
+    #[arg(long = "as", value_name = "NAME")]
+    pub as_name: Option<String>,
+}
+
 /// A length of time as people write it: `250ms`, `30s`, `5m`, `2h`, `7d`; a bare number is seconds.
 ///
 /// ```

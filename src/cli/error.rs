@@ -7,7 +7,7 @@ use clap::error::ErrorKind;
 
 use super::Tool;
 use super::manual;
-use crate::swarm;
+use crate::{spool, swarm};
 
 /// How a run ended, or what stopped it.
 pub type Result<T = Status> = anyhow::Result<T>;
@@ -133,9 +133,49 @@ fn status_of(error: &anyhow::Error) -> (Status, Vec<String>) {
             };
             return (status, failure.next_step().into_iter().collect());
         }
+        if let Some(failure) = cause.downcast_ref::<spool::Error>() {
+            return spool_status(failure);
+        }
         // Each room's error type has its arm here.
     }
     (Status::Trouble, Vec::new())
+}
+
+/// The status that an error ends a command with.
+pub fn status(error: &anyhow::Error) -> Status {
+    status_of(error).0
+}
+
+fn spool_status(error: &spool::Error) -> (Status, Vec<String>) {
+    use spool::Error::*;
+    let (status, hint) = match error {
+        NoMailbox { nearest, .. } if nearest.is_empty() => (Status::Unknown, None),
+        NoMailbox { nearest, .. } => {
+            let hint = format!("did you mean {}?", nearest.join(" or "));
+            (Status::Unknown, Some(hint))
+        }
+        NoMessage { .. } => (
+            Status::Unknown,
+            Some("spore-recv --list shows the ids".to_owned()),
+        ),
+        LeaseLost { .. } => (Status::Late, None),
+        Unsafe { .. } => (
+            Status::Refused,
+            Some("spore-recv --doctor says more".to_owned()),
+        ),
+        NotAccepted { .. } => (
+            Status::TryAgain,
+            Some("nothing was sent; try again".to_owned()),
+        ),
+        Unconfirmed { id, .. } => (
+            Status::TryAgain,
+            Some(format!(
+                "try again with --id {id}: it will not arrive twice"
+            )),
+        ),
+        Io { .. } => (Status::Trouble, None),
+    };
+    (status, hint.into_iter().collect())
 }
 
 /// Whether an error is a reader that left, which is not an error.
@@ -160,15 +200,18 @@ pub fn complain(tool: &str, error: &anyhow::Error) -> Status {
 /// Writes a message for a person to standard error; if that is gone, there is nobody to tell.
 /// Control characters that came in from outside are shown escaped.
 pub fn say(text: &str) {
-    let shown: String = text
-        .chars()
+    drop(io::stderr().lock().write_all(shown(text).as_bytes()));
+}
+
+/// `text` as a terminal may see it: control and hidden characters escaped (CWE-150).
+pub fn shown(text: &str) -> String {
+    text.chars()
         .flat_map(|c| match c {
             '\n' | '\t' => vec![c],
             c if c.is_control() || is_hidden(c) => c.escape_unicode().collect(),
             c => vec![c],
         })
-        .collect();
-    drop(io::stderr().lock().write_all(shown.as_bytes()));
+        .collect()
 }
 
 /// Characters that change how others are shown without being seen: bidirectional controls and

@@ -17,9 +17,13 @@ use clap::{CommandFactory, Parser};
 pub mod args;
 pub mod error;
 pub mod input;
+mod mail;
+mod mail_items;
 pub mod manual;
 pub mod output;
 pub mod spore_read;
+pub mod spore_recv;
+pub mod spore_send;
 
 pub use error::{Result, Status};
 pub use manual::{Example, Manual};
@@ -50,11 +54,10 @@ pub fn main<T: Tool>() -> ExitCode {
 /// Every command of this crate with its manual, for man pages, completions and the tests that hold
 /// their examples.
 pub fn commands() -> Vec<(clap::Command, Manual)> {
-    vec![]
+    vec![entry::<spore_recv::Args>(), entry::<spore_send::Args>()]
 }
 
 /// The pair that [`commands`] lists for one tool.
-#[allow(dead_code)]
 fn entry<T: Tool + CommandFactory>() -> (clap::Command, Manual) {
     (manual::with_examples(T::command(), &T::MANUAL), T::MANUAL)
 }

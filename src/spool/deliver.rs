@@ -408,7 +408,7 @@ impl Drop for Draft<'_> {
 
 /// The name of a file that is being written: it says whose it is, so that nobody sweeps it away
 /// under a process that still writes.
-fn aside(id: Id) -> String {
+pub(super) fn aside(id: Id) -> String {
     format!("{id}.p{}", std::process::id())
 }
 
@@ -422,7 +422,7 @@ fn file_name(name: &Name, colon: bool) -> String {
 
 /// FNV-1a of 128 bits over the parts: stable over versions, and nobody gains by a collision, who
 /// could write into the mailbox anyway.
-fn hash(parts: &[&str]) -> String {
+pub(super) fn hash(parts: &[&str]) -> String {
     const PRIME: u128 = 0x0100_0000_0000_0000_0000_013b;
     let mut sum: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
     for part in parts {

@@ -60,11 +60,13 @@
 //! Sources: qmail INTERNALS and maildir(5); the measurements behind the order of system calls are
 //! in BENCHMARKS.md; rename(2), fsync(2), inotify(7).
 
+mod bounce;
 mod boxes;
 mod care;
 mod deliver;
 mod host;
 mod name;
+mod notice;
 mod order;
 mod sys;
 mod take;
@@ -73,6 +75,7 @@ mod watch;
 #[cfg(test)]
 mod faults;
 
+pub use bounce::stamp;
 pub use boxes::{Entry, Lane, Mailbox, Place, Spool};
 pub use care::{Finding, Pruned};
 pub use deliver::{Accepted, Draft, Post};

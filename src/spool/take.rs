@@ -162,6 +162,23 @@ impl<'a> Receiver<'a> {
         Ok(Taken::Nothing)
     }
 
+    /// Claims this very message, if it still waits.
+    ///
+    /// # Errors
+    /// As [`Receiver::take`].
+    pub fn take_this(&mut self, entry: &Entry) -> Result<Taken, Error> {
+        let Some(at) = self.desk(entry.lane)? else {
+            return Ok(Taken::Nothing);
+        };
+        let now = self.host.clock.now();
+        if let Some(batch) = &entry.batch {
+            self.spread(at, batch)
+                .map_err(|errno| self.trouble(errno))?;
+        }
+        self.claim(at, &entry.file, false, now)
+            .map_err(|errno| self.trouble(errno))
+    }
+
     fn trouble(&self, errno: Errno) -> Error {
         Error::io(format!("taking from mailbox {}", self.mailbox.name()))(errno)
     }
@@ -575,6 +592,34 @@ impl<'a> Receiver<'a> {
             Err(errno) => return Err(errno),
         }
         sys::open_dir(done.as_fd(), day)
+    }
+
+    /// Whether the message was acknowledged.
+    ///
+    /// # Errors
+    /// When the archive cannot be read.
+    pub fn is_done(&self, id: Id) -> Result<bool, Error> {
+        let day = self.mailbox.done_day(id);
+        Ok(day.map_err(|errno| self.trouble(errno))?.is_some())
+    }
+
+    /// A path of the message that stays the same when its lease is renewed: one more name in
+    /// `tmp/`, to be removed after use, and swept if we die.
+    ///
+    /// # Errors
+    /// When the name cannot be made.
+    pub fn stable_path(&self, claim: &Claim) -> Result<std::path::PathBuf, Error> {
+        let name = super::deliver::aside(claim.name.id);
+        let link = || {
+            let cur = self.mailbox.part(claim.lane, "cur")?;
+            let tmp = sys::open_dir(self.mailbox.dir.as_fd(), "tmp")?;
+            match sys::link(cur.as_fd(), &claim.file, tmp.as_fd(), &name) {
+                Ok(()) | Err(Errno::EXIST) => Ok(()),
+                Err(errno) => Err(errno),
+            }
+        };
+        link().map_err(|errno| self.trouble(errno))?;
+        Ok(self.mailbox.path().join("tmp").join(name))
     }
 
     /// Extends the lease from now on.
