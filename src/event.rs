@@ -509,6 +509,8 @@ pub struct TaskState {
     pub phase: Phase,
     /// Failed tries since a person last said "again".
     pub failures: u32,
+    /// What the records of its last claim carry.
+    pub correlation_id: String,
     /// Who failed last.
     pub failed_by: Option<String>,
     /// Its agent, where that is not the plan's, and the number of that change.
@@ -575,7 +577,7 @@ impl State {
     pub fn fold<'a>(lines: impl IntoIterator<Item = &'a str>) -> State {
         let mut state = State::default();
         for event in lines.into_iter().filter_map(Event::read) {
-            state.apply(&event.what);
+            state.apply(&event);
         }
         state
     }
@@ -586,7 +588,17 @@ impl State {
     }
 
     /// Lets one event happen.
-    pub fn apply(&mut self, what: &What) -> Effect {
+    pub fn apply(&mut self, event: &Event) -> Effect {
+        let effect = self.apply_what(&event.what);
+        if let (Effect::Applied, What::Claimed { task, .. }) = (effect, &event.what)
+            && let Some(known) = self.tasks.get_mut(task)
+        {
+            known.correlation_id.clone_from(&event.correlation_id);
+        }
+        effect
+    }
+
+    fn apply_what(&mut self, what: &What) -> Effect {
         let applied = match what {
             What::Other { .. } => return Effect::Unknown,
             What::PlanAdopted { plan_id, epoch } => {
@@ -869,7 +881,7 @@ mod tests {
             for event in events {
                 let before = state.clone();
                 let again = applied.contains(&event);
-                let effect = state.apply(&event);
+                let effect = state.apply_what(&event);
                 if again {
                     prop_assert_eq!(effect, Effect::Stale, "{:?} took effect twice", event);
                     prop_assert_eq!(&state.tasks, &before.tasks);
@@ -888,7 +900,7 @@ mod tests {
             let mut plain = State::default();
             let applied: Vec<What> = events
                 .into_iter()
-                .filter(|event| plain.apply(event) == Effect::Applied)
+                .filter(|event| plain.apply_what(event) == Effect::Applied)
                 .collect();
             prop_assume!(!applied.is_empty());
             // Each duplicate comes somewhere after the event that it repeats.
@@ -900,9 +912,9 @@ mod tests {
             }
             let mut noisy = State::default();
             for (event, duplicates) in applied.iter().zip(&extra) {
-                noisy.apply(event);
+                noisy.apply_what(event);
                 for duplicate in duplicates {
-                    prop_assert_eq!(noisy.apply(duplicate), Effect::Stale);
+                    prop_assert_eq!(noisy.apply_what(duplicate), Effect::Stale);
                 }
             }
             prop_assert_eq!(noisy, plain);
@@ -925,7 +937,7 @@ mod tests {
             let event = Event::read(line).unwrap();
             assert_eq!(event.line(), line);
             assert_eq!(
-                State::default().apply(&event.what),
+                State::default().apply_what(&event.what),
                 Effect::Unknown,
                 "{line}"
             );
@@ -953,11 +965,15 @@ mod tests {
             run: None,
         };
         let mut state = State::default();
-        assert_eq!(state.apply(&claimed("a", 1)), Effect::Applied);
-        assert_eq!(state.apply(&claimed("b", 2)), Effect::Applied);
-        assert_eq!(state.apply(&done("a", 1)), Effect::Stale);
-        assert_eq!(state.apply(&done("b", 2)), Effect::Applied);
-        assert_eq!(state.apply(&claimed("a", 3)), Effect::Stale, "done is done");
+        assert_eq!(state.apply_what(&claimed("a", 1)), Effect::Applied);
+        assert_eq!(state.apply_what(&claimed("b", 2)), Effect::Applied);
+        assert_eq!(state.apply_what(&done("a", 1)), Effect::Stale);
+        assert_eq!(state.apply_what(&done("b", 2)), Effect::Applied);
+        assert_eq!(
+            state.apply_what(&claimed("a", 3)),
+            Effect::Stale,
+            "done is done"
+        );
         assert_eq!(
             state.task("1").phase,
             Phase::Done {

@@ -24,6 +24,7 @@ pub mod output;
 pub mod spore_read;
 pub mod spore_recv;
 pub mod spore_send;
+pub mod swarm_assign;
 
 pub use error::{Result, Status};
 pub use manual::{Example, Manual};
@@ -54,7 +55,11 @@ pub fn main<T: Tool>() -> ExitCode {
 /// Every command of this crate with its manual, for man pages, completions and the tests that hold
 /// their examples.
 pub fn commands() -> Vec<(clap::Command, Manual)> {
-    vec![entry::<spore_recv::Args>(), entry::<spore_send::Args>()]
+    vec![
+        entry::<spore_recv::Args>(),
+        entry::<spore_send::Args>(),
+        entry::<swarm_assign::Args>(),
+    ]
 }
 
 /// The pair that [`commands`] lists for one tool.

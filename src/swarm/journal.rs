@@ -134,10 +134,7 @@ impl Journal {
         if new && let Some(directory) = events.parent() {
             files::sync_dir(directory).map_err(failed())?;
         }
-        let effects = made
-            .iter()
-            .map(|event| self.state.apply(&event.what))
-            .collect();
+        let effects = made.iter().map(|event| self.state.apply(event)).collect();
         Ok((effects, answer))
     }
 
@@ -159,7 +156,7 @@ impl Journal {
             }
             match std::str::from_utf8(line).ok().and_then(Event::read) {
                 Some(event) => {
-                    self.state.apply(&event.what);
+                    self.state.apply(&event);
                     each(&event);
                 }
                 None => self.torn += 1,

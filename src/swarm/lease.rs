@@ -470,14 +470,13 @@ fn stamp_of(root: &Root) -> Result<Stamp, Error> {
 }
 
 /// Records what happened to a claimed task. `epoch` is that of the claim; without one it is the
-/// task's, if `agent` has it. Whatever does not belong to the claim that counts is recorded and has
+/// task's, if `agent` has it. It carries the claim's correlation id. Whatever does not belong to the claim that counts is recorded and has
 /// no effect.
 pub fn report(
     journal: &mut Journal,
     task: &str,
     agent: &str,
     epoch: Option<u64>,
-    correlation_id: Option<&str>,
     what: impl FnOnce(&TaskState, u64) -> What,
 ) -> Result<Outcome, Error> {
     let (effects, event) = journal.change(|state| {
@@ -486,10 +485,7 @@ pub fn report(
         let epoch = epoch.unwrap_or(if mine { known.epoch } else { 0 });
         let event = Event {
             at: journal::now(),
-            correlation_id: match correlation_id {
-                Some(id) => id.to_owned(),
-                None => uuid::Uuid::new_v4().to_string(),
-            },
+            correlation_id: known.correlation_id.clone(),
             what: what(&known, epoch),
         };
         (vec![event.clone()], event)
@@ -680,7 +676,12 @@ mod tests {
     fn pick(plan: &Plan, events: &[What], wish: &Wish<'_>) -> Result<String, Vec<String>> {
         let mut state = State::default();
         for event in events {
-            assert_eq!(state.apply(event), Effect::Applied, "{event:?}");
+            let event = Event {
+                at: String::new(),
+                correlation_id: String::new(),
+                what: event.clone(),
+            };
+            assert_eq!(state.apply(&event), Effect::Applied, "{event:?}");
         }
         let now = Now {
             at: "2026-11-24T12:00:00Z",
