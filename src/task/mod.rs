@@ -27,6 +27,29 @@ use std::fmt;
 
 use crate::id::TaskKey;
 
+mod beads;
+mod bmad;
+mod ccsdd;
+mod claude;
+mod detect;
+mod estimate;
+mod github;
+mod ids;
+mod json;
+pub mod kiro;
+mod markdown;
+pub mod merge;
+mod openspec;
+mod ours;
+mod outline;
+mod paths;
+mod ralph;
+mod speckit;
+mod taskmaster;
+pub mod tick;
+
+pub use detect::{detect, read};
+
 /// A list, or several that were merged.
 #[derive(Debug, Clone, Default)]
 pub struct List {
@@ -38,8 +61,34 @@ pub struct List {
     pub gates: Vec<Gate>,
     /// What must be finished before what.
     pub edges: Vec<Edge>,
+    /// Dependencies whose other end was not found.
+    pub missing: Vec<Missing>,
+    /// The phases or groups that headings make, in file order.
+    pub phases: Vec<Phase>,
     /// What was found wrong or remarkable.
     pub notes: Vec<Note>,
+}
+
+/// A dependency whose other end is not in the list it stands in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// The task that waits.
+    pub task: usize,
+    /// What it waits for, as written: `9.9`, `other-spec/2`.
+    pub name: String,
+    /// Whether it may live outside on purpose, so that its absence is no mistake.
+    pub external: bool,
+    /// The line.
+    pub place: Place,
+}
+
+/// A heading over tasks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Phase {
+    /// Its text.
+    pub name: String,
+    /// Its line.
+    pub place: Place,
 }
 
 /// One file that was read.
@@ -51,6 +100,8 @@ pub struct Source {
     pub format: Format,
     /// The spec that its tasks belong to.
     pub spec: String,
+    /// Whether a wave graph in it says the order.
+    pub waves: bool,
     /// What was counted in it, in the order of the table of facts.
     pub facts: Vec<(&'static str, Fact)>,
 }
@@ -179,6 +230,10 @@ pub struct Task {
     pub requirements: Vec<String>,
     /// When it counts as done.
     pub acceptance: Vec<String>,
+    /// Whether the list states what it waits for, be it nothing.
+    pub declared: bool,
+    /// The heading it stands under, an index in [`List::phases`].
+    pub phase: Option<usize>,
     /// Where it stands.
     pub place: Place,
 }
@@ -637,6 +692,8 @@ mod tests {
             priority: 0,
             requirements: vec![],
             acceptance: vec![],
+            declared: false,
+            phase: None,
             place: Place::default(),
         }
     }
