@@ -484,6 +484,8 @@ fn list_of(
             priority: 0,
             requirements: Vec::new(),
             acceptance: Vec::new(),
+            declared: true,
+            phase: None,
             place: Place::default(),
         });
     }
@@ -491,6 +493,7 @@ fn list_of(
         file: "plan".to_owned(),
         format: Format::Ours,
         spec: String::new(),
+        waves: false,
         facts: Vec::new(),
     });
     for task in &old.tasks {
