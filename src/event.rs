@@ -483,6 +483,8 @@ impl<'a> Line<'a> {
 pub struct State {
     /// The plan in force and its number.
     pub plan: Option<(String, u64)>,
+    /// When it came into force, RFC 3339.
+    pub plan_since: Option<String>,
     /// Every agent that ever joined.
     pub agents: BTreeMap<String, AgentState>,
     /// Every task that anything happened to.
@@ -509,6 +511,8 @@ pub struct TaskState {
     pub phase: Phase,
     /// Failed tries since a person last said "again".
     pub failures: u32,
+    /// Since when it is as far as it is, RFC 3339.
+    pub since: String,
     /// What the records of its last claim carry.
     pub correlation_id: String,
     /// Who failed last.
@@ -590,10 +594,26 @@ impl State {
     /// Lets one event happen.
     pub fn apply(&mut self, event: &Event) -> Effect {
         let effect = self.apply_what(&event.what);
-        if let (Effect::Applied, What::Claimed { task, .. }) = (effect, &event.what)
-            && let Some(known) = self.tasks.get_mut(task)
-        {
-            known.correlation_id.clone_from(&event.correlation_id);
+        if effect != Effect::Applied {
+            return effect;
+        }
+        match &event.what {
+            What::PlanAdopted { .. } => self.plan_since = Some(event.at.clone()),
+            What::Claimed { task, .. } => {
+                if let Some(known) = self.tasks.get_mut(task) {
+                    known.correlation_id.clone_from(&event.correlation_id);
+                    known.since.clone_from(&event.at);
+                }
+            }
+            What::Released { task, .. }
+            | What::Done { task, .. }
+            | What::Failed { task, .. }
+            | What::Retried { task, .. } => {
+                if let Some(known) = self.tasks.get_mut(task) {
+                    known.since.clone_from(&event.at);
+                }
+            }
+            _ => {}
         }
         effect
     }

@@ -44,6 +44,7 @@ pub mod plan;
 pub mod repository;
 pub mod root;
 pub mod roster;
+pub mod situation;
 
 use std::io;
 use std::path::PathBuf;
