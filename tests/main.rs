@@ -5,6 +5,8 @@
 mod architecture;
 mod claim;
 mod documents;
+mod recv;
+mod send;
 mod spool;
 mod spore;
 

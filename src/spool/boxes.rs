@@ -284,8 +284,16 @@ impl Mailbox {
         }
     }
 
-    /// The same, made where it is missing.
-    pub(super) fn ensure_part(&self, lane: Lane, part: &str) -> sys::Sys<OwnedFd> {
+    /// The same, made where it is missing: a lane is made for its first message, and who was to
+    /// make it may have died half way.
+    pub(super) fn opened(&self, lane: Lane, part: &str) -> sys::Sys<OwnedFd> {
+        match self.part(lane, part) {
+            Err(Errno::NOENT) => self.ensure_part(lane, part),
+            opened => opened,
+        }
+    }
+
+    fn ensure_part(&self, lane: Lane, part: &str) -> sys::Sys<OwnedFd> {
         match lane.folder() {
             None => sys::ensure_dir(self.dir.as_fd(), part),
             Some(name) => {

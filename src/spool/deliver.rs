@@ -74,13 +74,7 @@ impl Mailbox {
     /// # Errors
     /// [`Error::NotAccepted`] when no file can be made.
     pub fn draft(&self, lane: Lane, id: Id) -> Result<Draft<'_>, Error> {
-        let tmp = self
-            .part(lane, "tmp")
-            .or_else(|errno| match errno {
-                Errno::NOENT => self.ensure_part(lane, "tmp"),
-                errno => Err(errno),
-            })
-            .map_err(refused("opening tmp"))?;
+        let tmp = self.opened(lane, "tmp").map_err(refused("opening tmp"))?;
         let aside = aside(id);
         let file =
             sys::create(tmp.as_fd(), &aside, Mode::RUSR).map_err(refused("making a file"))?;
@@ -161,11 +155,7 @@ impl Mailbox {
         post: &Post,
     ) -> Result<usize, Error> {
         let tmp = self
-            .part(post.lane, "tmp")
-            .or_else(|errno| match errno {
-                Errno::NOENT => self.ensure_part(post.lane, "tmp"),
-                errno => Err(errno),
-            })
+            .opened(post.lane, "tmp")
             .map_err(refused("opening tmp"))?;
         let mut messages = messages.into_iter().peekable();
         let Some(&(first, _)) = messages.peek() else {
@@ -173,7 +163,13 @@ impl Mailbox {
         };
         let aside = format!("{}.batch", aside(first));
         sys::make_dir(tmp.as_fd(), &aside).map_err(refused("making a batch"))?;
-        let dir = sys::open_dir(tmp.as_fd(), &aside).map_err(refused("opening the batch"))?;
+        let dir = match sys::open_dir(tmp.as_fd(), &aside) {
+            Ok(dir) => dir,
+            Err(errno) => {
+                let _ = sys::remove_dir(tmp.as_fd(), &aside);
+                return Err(refused("opening the batch")(errno));
+            }
+        };
         let mut written = Vec::new();
         let outcome = self
             .fill(&dir, messages, post, &mut written)
@@ -345,7 +341,7 @@ impl Draft<'_> {
     }
 
     fn link_into(&self, mailbox: &Mailbox, name: &str, post: &Post) -> Sys<OwnedFd> {
-        let new = mailbox.ensure_part(self.lane, "new")?;
+        let new = mailbox.opened(self.lane, "new")?;
         match sys::link(self.tmp.as_fd(), &self.aside, new.as_fd(), name) {
             // It was delivered here by an earlier try.
             Ok(()) | Err(Errno::EXIST) => Ok(new),
@@ -387,7 +383,7 @@ impl Draft<'_> {
     fn rename(&self, name: &str) -> Sys<OwnedFd> {
         let mut tries = 0;
         loop {
-            let new = self.mailbox.part(self.lane, "new")?;
+            let new = self.mailbox.opened(self.lane, "new")?;
             match sys::rename_new(self.tmp.as_fd(), &self.aside, new.as_fd(), name) {
                 Ok(()) => return Ok(new),
                 Err(Errno::NOENT) if tries < 3 => tries += 1,

@@ -211,7 +211,8 @@ impl<'a> Receiver<'a> {
         Ok(Desk {
             lane,
             new: sys::open_dir(above.as_fd(), "new")?,
-            cur: sys::open_dir(above.as_fd(), "cur")?,
+            // A lane whose maker died half way may lack it.
+            cur: sys::ensure_dir(above.as_fd(), "cur")?,
             folder,
             queue: VecDeque::new(),
             order: None,

@@ -122,7 +122,9 @@ mod notify {
                 | WatchFlags::CREATE
                 | WatchFlags::DELETE_SELF
                 | WatchFlags::MOVE_SELF;
-            let top = inotify::add_watch(&fd, mailbox.path(), moves | guard)?;
+            // While somebody has it open, a removed directory says nothing of itself.
+            let goings = WatchFlags::DELETE | WatchFlags::MOVED_FROM;
+            let top = inotify::add_watch(&fd, mailbox.path(), moves | goings | guard)?;
             for lane in Lane::ALL {
                 let folder = match lane.folder() {
                     None => mailbox.path().join("new"),
