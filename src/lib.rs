@@ -24,6 +24,7 @@
 //! | [`swarm`] | the swarm on disk: root, configuration, roster, identity, journal | no |
 //! | [`theme`] | colours that people can tell apart; editor settings | yes |
 //! | [`spool`] | mailboxes on disk: durable delivery, claims, leases | no |
+//! | [`workspace`] | git: spawn, salvage, reap; everything that runs git is here | no |
 //!
 //! Below them stands [`cli`], one file a command, the only place that prints; and `bin/`, three
 //! lines a command.
@@ -37,6 +38,7 @@ pub mod spore;
 pub mod swarm;
 pub mod task;
 pub mod theme;
+pub mod workspace;
 
 #[cfg(feature = "cli")]
 pub mod cli;

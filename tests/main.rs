@@ -9,6 +9,7 @@ mod recv;
 mod send;
 mod spool;
 mod spore;
+mod workspace;
 
 #[test]
 fn every_test_file_is_a_module_of_this_binary() {

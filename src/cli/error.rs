@@ -7,7 +7,7 @@ use clap::error::ErrorKind;
 
 use super::Tool;
 use super::manual;
-use crate::{spool, swarm};
+use crate::{spool, swarm, workspace};
 
 /// How a run ended, or what stopped it.
 pub type Result<T = Status> = anyhow::Result<T>;
@@ -126,15 +126,13 @@ fn status_of(error: &anyhow::Error) -> (Status, Vec<String>) {
             return (failure.status, failure.hints.clone());
         }
         if let Some(failure) = cause.downcast_ref::<swarm::Error>() {
-            let status = match failure {
-                swarm::Error::Unknown { .. } => Status::Unknown,
-                swarm::Error::Contradiction { .. } => Status::Refused,
-                _ => Status::Trouble,
-            };
-            return (status, failure.next_step().into_iter().collect());
+            return swarm_status(failure);
         }
         if let Some(failure) = cause.downcast_ref::<spool::Error>() {
             return spool_status(failure);
+        }
+        if let Some(failure) = cause.downcast_ref::<workspace::Error>() {
+            return workspace_status(failure);
         }
         // Each room's error type has its arm here.
     }
@@ -176,6 +174,30 @@ fn spool_status(error: &spool::Error) -> (Status, Vec<String>) {
         Io { .. } => (Status::Trouble, None),
     };
     (status, hint.into_iter().collect())
+}
+
+fn swarm_status(error: &swarm::Error) -> (Status, Vec<String>) {
+    let status = match error {
+        swarm::Error::Unknown { .. } => Status::Unknown,
+        swarm::Error::Contradiction { .. } => Status::Refused,
+        _ => Status::Trouble,
+    };
+    (status, error.next_step().into_iter().collect())
+}
+
+fn workspace_status(error: &workspace::Error) -> (Status, Vec<String>) {
+    use workspace::Error;
+    match error {
+        Error::Swarm(error) => swarm_status(error),
+        Error::Spool(error) => spool_status(error),
+        Error::Taken(_) => (Status::Late, vec!["worktree-spawn --list".to_owned()]),
+        Error::Refused { hint, .. } => (Status::Refused, vec![hint.clone()]),
+        Error::Unknown { nearest, .. } => {
+            let hints = nearest.iter().map(|name| format!("did you mean {name:?}?"));
+            (Status::Unknown, hints.collect())
+        }
+        _ => (Status::Trouble, Vec::new()),
+    }
 }
 
 /// Whether an error is a reader that left, which is not an error.
@@ -259,6 +281,23 @@ pub(super) fn usage<T: Tool>(error: clap::Error) -> ExitCode {
 pub fn no_input<T: Tool>() -> Failure {
     drop(write!(io::stderr(), "{}", T::command().render_help()));
     Failure::usage("standard input is a terminal, and nothing else was given to read")
+}
+
+/// Whether standard error is a terminal, where progress may be shown.
+pub fn stderr_is_terminal() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// Whether standard error takes colour (no-color.org, bixense.com/clicolors).
+pub fn stderr_has_color(when: super::args::ColorWhen) -> bool {
+    use super::args::ColorWhen;
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    match when {
+        ColorWhen::Always => true,
+        ColorWhen::Never => false,
+        ColorWhen::Auto if is_set("NO_COLOR") => false,
+        ColorWhen::Auto => is_set("CLICOLOR_FORCE") || stderr_is_terminal(),
+    }
 }
 
 /// Whether standard input is a terminal.

@@ -25,6 +25,7 @@ pub mod spore_read;
 pub mod spore_recv;
 pub mod spore_send;
 pub mod swarm_assign;
+pub mod worktree_spawn;
 
 pub use error::{Result, Status};
 pub use manual::{Example, Manual};
@@ -59,6 +60,7 @@ pub fn commands() -> Vec<(clap::Command, Manual)> {
         entry::<spore_recv::Args>(),
         entry::<spore_send::Args>(),
         entry::<swarm_assign::Args>(),
+        entry::<worktree_spawn::Args>(),
     ]
 }
 

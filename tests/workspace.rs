@@ -1,0 +1,527 @@
+//! Worktrees from outside: what is there after a spawn, after a failed one, and after a killed one.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// A repository in a directory of its own, with a known git around it.
+struct Place {
+    _dir: tempfile::TempDir,
+    top: PathBuf,
+}
+
+impl Place {
+    fn empty() -> Place {
+        let dir = tempfile::tempdir().unwrap();
+        let top = fs::canonicalize(dir.path()).unwrap();
+        Place { _dir: dir, top }
+    }
+
+    /// With a repository `app` of a few files of each kind and one commit, older than the racy
+    /// second.
+    fn new() -> Place {
+        let place = Place::empty();
+        place.git(".", "init -q -b main app");
+        place.fill();
+        place
+    }
+
+    fn fill(&self) {
+        let app = self.app();
+        fs::create_dir_all(app.join("src/deep/er")).unwrap();
+        for n in 0..30 {
+            fs::write(
+                app.join(format!("src/file-{n}.rs")),
+                format!("fn f{n}() {{}}\n"),
+            )
+            .unwrap();
+        }
+        fs::write(app.join("src/deep/er/empty"), "").unwrap();
+        fs::write(app.join("with blank and ü.txt"), "text\n").unwrap();
+        fs::write(app.join(".gitignore"), "/target\n*.env\n").unwrap();
+        fs::write(app.join("run.sh"), "#!/bin/sh\n").unwrap();
+        fs::set_permissions(app.join("run.sh"), fs::Permissions::from_mode(0o755)).unwrap();
+        std::os::unix::fs::symlink("src/file-1.rs", app.join("link")).unwrap();
+        std::os::unix::fs::symlink("nowhere", app.join("dangling")).unwrap();
+        self.git("app", "add -A");
+        self.git("app", "commit -qm first");
+        self.age();
+    }
+
+    /// Makes the main checkout look as if it were written a while ago.
+    fn age(&self) {
+        let old = "find app -path app/.git -prune -o -exec touch -h -d '1 hour ago' {} + && git -C app update-index -q --refresh";
+        let output = self.command("sh").args(["-c", old]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+
+    fn app(&self) -> PathBuf {
+        self.top.join("app")
+    }
+
+    fn tree(&self, agent: &str) -> PathBuf {
+        self.top.join("app.swarm/wt").join(agent)
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy().into_owned();
+            if name.starts_with("GIT_") || name.starts_with("SPORE_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .current_dir(&self.top)
+            .stdin(Stdio::null())
+            .env("HOME", &self.top)
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_AUTHOR_NAME", "t")
+            .env("GIT_AUTHOR_EMAIL", "t@example.org")
+            .env("GIT_COMMITTER_NAME", "t")
+            .env("GIT_COMMITTER_EMAIL", "t@example.org");
+        command
+    }
+
+    fn git(&self, dir: impl AsRef<Path>, line: &str) -> String {
+        let output = self
+            .command("git")
+            .current_dir(self.top.join(dir))
+            .args(["-c", "protocol.file.allow=always"])
+            .args(line.split(' '))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "git {line}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn spawning(&self, args: &[&str]) -> Command {
+        let mut command = self.command(env!("CARGO_BIN_EXE_worktree-spawn"));
+        command.args(["-C", "app"]).args(args);
+        command
+    }
+
+    /// Runs `worktree-spawn` in `app` and holds that it ends well.
+    fn spawn(&self, args: &[&str]) -> String {
+        let output = self.spawning(args).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The same for one that must end with `status`; gives what it said.
+    fn refused(&self, status: i32, args: &[&str]) -> String {
+        let output = self.spawning(args).output().unwrap();
+        assert_eq!(output.status.code(), Some(status), "{args:?}: {output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    /// Everything that a spawn could leave: branches, entries, names under the root.
+    fn traces(&self) -> BTreeSet<String> {
+        let mut found: BTreeSet<String> = self
+            .git("app", "for-each-ref --format=%(refname)")
+            .lines()
+            .map(str::to_owned)
+            .collect();
+        let common = self.git("app", "rev-parse --absolute-git-dir");
+        for dir in [
+            Path::new(common.trim()).join("worktrees"),
+            Path::new(common.trim()).join("spore/spawn"),
+            self.top.join("app.swarm/wt"),
+            self.top.join("app.swarm/mail"),
+            self.top.join("app.swarm/tmp"),
+        ] {
+            for entry in fs::read_dir(&dir).into_iter().flatten() {
+                let name = entry.unwrap().file_name().into_string().unwrap();
+                let dir = dir.file_name().unwrap().to_str().unwrap();
+                found.insert(format!("{dir}/{name}"));
+            }
+        }
+        found
+    }
+
+    /// Holds that a tree is what `git worktree add` would have made.
+    fn is_as_git_makes_it(&self, agent: &str) {
+        let tree = self.tree(agent);
+        assert_eq!(
+            self.git(&tree, "status --porcelain"),
+            "",
+            "{agent} is clean"
+        );
+        let reference = self.top.join("reference");
+        self.git(
+            "app",
+            &format!("worktree add -q --detach {} main", reference.display()),
+        );
+        let differs = self
+            .command("diff")
+            .args(["-r", "--no-dereference", "--exclude=.git"])
+            .args([&reference, &tree])
+            .output()
+            .unwrap();
+        assert!(differs.status.success(), "{differs:?}");
+        let modes = "find . -path ./.git -prune -o -printf '%p %m %y\\n' | sort";
+        let listed = |dir: &Path| {
+            let output = self
+                .command("sh")
+                .args(["-c", modes])
+                .current_dir(dir)
+                .output();
+            String::from_utf8(output.unwrap().stdout).unwrap()
+        };
+        assert_eq!(listed(&reference), listed(&tree));
+        assert_eq!(
+            self.git(&reference, "ls-files -s -v"),
+            self.git(&tree, "ls-files -s -v")
+        );
+        let listed = self.git("app", "worktree list");
+        assert!(listed.contains(&format!("/wt/{agent} ")), "{listed}");
+        assert!(listed.contains(&format!("[swarm/{agent}]")), "{listed}");
+        self.git(
+            "app",
+            &format!("worktree remove --force {}", reference.display()),
+        );
+        self.git("app", "fsck --strict");
+    }
+}
+
+#[test]
+fn trees_are_as_git_makes_them_and_nothing_is_read_again() {
+    let place = Place::new();
+    let lines = place.spawn(&["a", "b", "c"]);
+    assert_eq!(lines.lines().count(), 3);
+    for agent in ["a", "b", "c"] {
+        // No file is racy: git need not read any of them to know that it is unchanged.
+        let tree = place.tree(agent);
+        let index = fs::metadata(place.app().join(format!(".git/worktrees/{agent}/index")));
+        let stamp = index.unwrap().modified().unwrap();
+        let file = fs::metadata(tree.join("src/file-1.rs")).unwrap();
+        assert!(stamp.duration_since(file.modified().unwrap()).unwrap() > Duration::from_secs(1));
+        place.is_as_git_makes_it(agent);
+    }
+}
+
+#[test]
+fn a_dirty_or_just_written_main_checkout_gives_nothing_wrong() {
+    let place = Place::new();
+    fs::write(place.app().join("src/file-3.rs"), "edited\n").unwrap();
+    fs::write(place.app().join("untracked"), "new\n").unwrap();
+    fs::remove_file(place.app().join("src/file-4.rs")).unwrap();
+    // Same length, same time: only the inode's own change time tells.
+    let quiet = place.app().join("src/file-5.rs");
+    let time = fs::metadata(&quiet).unwrap().modified().unwrap();
+    fs::write(&quiet, "fn g5() {}\n").unwrap();
+    fs::File::options()
+        .append(true)
+        .open(&quiet)
+        .unwrap()
+        .set_modified(time)
+        .unwrap();
+    place.spawn(&["a", "b"]);
+    place.is_as_git_makes_it("a");
+    place.is_as_git_makes_it("b");
+    assert_eq!(
+        fs::read_to_string(place.app().join("src/file-3.rs")).unwrap(),
+        "edited\n"
+    );
+}
+
+#[test]
+fn line_endings_and_filters_are_gits_own_work() {
+    let place = Place::new();
+    place.git("app", "config filter.rot.smudge tr${IFS}a-z${IFS}n-za-m");
+    place.git("app", "config filter.rot.clean tr${IFS}a-z${IFS}n-za-m");
+    fs::write(
+        place.app().join(".gitattributes"),
+        "*.rs text eol=crlf\n*.secret filter=rot\n",
+    )
+    .unwrap();
+    fs::write(place.app().join("x.secret"), "hello\n").unwrap();
+    place.git("app", "add -A");
+    place.git("app", "commit -qm attributes");
+    place.spawn(&["a", "b"]);
+    assert_eq!(
+        fs::read_to_string(place.tree("b").join("x.secret")).unwrap(),
+        "hello\n"
+    );
+    assert!(
+        fs::read_to_string(place.tree("b").join("src/file-1.rs"))
+            .unwrap()
+            .ends_with("\r\n")
+    );
+    place.is_as_git_makes_it("a");
+    place.is_as_git_makes_it("b");
+
+    let converted = Place::new();
+    converted.git("app", "config core.autocrlf true");
+    converted.spawn(&["a", "b"]);
+    converted.is_as_git_makes_it("b");
+}
+
+#[test]
+fn unusual_repositories_are_left_to_git() {
+    let sha256 = Place::empty();
+    sha256.git(".", "init -q -b main --object-format=sha256 app");
+    sha256.fill();
+    sha256.spawn(&["a", "b"]);
+    sha256.is_as_git_makes_it("b");
+
+    let sparse = Place::new();
+    sparse.git("app", "sparse-checkout set --no-cone /src/deep/");
+    sparse.spawn(&["a", "b"]);
+    assert_eq!(sparse.git(sparse.tree("b"), "status --porcelain"), "");
+    assert!(!sparse.tree("b").join("src/file-1.rs").exists());
+    assert!(sparse.tree("b").join("src/deep/er/empty").exists());
+
+    let submodule = Place::new();
+    submodule.git(".", "init -q -b main lib");
+    submodule.git("lib", "commit -q --allow-empty -m lib");
+    submodule.git("app", "submodule --quiet add ../lib vendor/lib");
+    submodule.git("app", "commit -qm submodule");
+    fs::rename(submodule.top.join("lib"), submodule.top.join("offline")).unwrap();
+    submodule.spawn(&["a", "b"]);
+    assert!(submodule.tree("b").join("vendor/lib/.git").exists());
+    assert_eq!(submodule.git(submodule.tree("b"), "status --porcelain"), "");
+}
+
+#[test]
+fn bare_detached_and_shallow_repositories_and_linked_worktrees_work_too() {
+    let detached = Place::new();
+    detached.git("app", "checkout -q --detach");
+    detached.spawn(&["a"]);
+    assert_eq!(detached.git(detached.tree("a"), "status --porcelain"), "");
+
+    let origin = Place::new();
+    origin.git(".", "clone -q --bare app bare.git");
+    let output = origin
+        .command(env!("CARGO_BIN_EXE_worktree-spawn"))
+        .args(["-C", "bare.git", "a"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(origin.git("bare.swarm/wt/a", "status --porcelain"), "");
+
+    origin.git("app", "commit -q --allow-empty -m second");
+    let url = format!(
+        "clone -q --depth 1 file://{} shallow",
+        origin.app().display()
+    );
+    origin.git(".", &url);
+    let output = origin
+        .command(env!("CARGO_BIN_EXE_worktree-spawn"))
+        .args(["-C", "shallow", "a"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(origin.git("shallow.swarm/wt/a", "status --porcelain"), "");
+
+    // From inside an agent's tree the same swarm is meant, and the main branch is the base.
+    let place = Place::new();
+    place.spawn(&["a"]);
+    place.git(place.tree("a"), "commit -q --allow-empty -m work");
+    let output = place
+        .command(env!("CARGO_BIN_EXE_worktree-spawn"))
+        .arg("b")
+        .current_dir(place.tree("a"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(
+        place.git(place.tree("b"), "rev-parse HEAD"),
+        place.git("app", "rev-parse main")
+    );
+}
+
+#[test]
+fn what_cannot_be_is_refused_and_leaves_no_trace() {
+    let place = Place::new();
+    place.git("app", "branch swarm/taken");
+    place.git("app", "branch x");
+    fs::create_dir_all(place.top.join("app.swarm/wt/there")).unwrap();
+    fs::write(place.top.join("app.swarm/VERSION"), "1\n").unwrap();
+    std::os::unix::fs::symlink("nowhere", place.tree("dangling")).unwrap();
+    place.spawn(&["first"]);
+    let before = place.traces();
+    for (status, args) in [
+        (2, &["ok", "--", "-x"][..]),
+        (2, &["ok", ".."]),
+        (2, &["ok", "a b"]),
+        (2, &["ok", "Ok"]),
+        (2, &["ok", "größe"]),
+        (2, &["ok", "ok"]),
+        (2, &["ok", "../escape"]),
+        (2, &["ok", "--branch", "x..y"]),
+        (2, &["ok", "--branch=-{agent}"]),
+        (2, &["ok", "more", "--branch", "same"]),
+        (
+            2,
+            &[
+                "ok",
+                "more",
+                "--branch",
+                "same/{slot}/x",
+                "--base",
+                "nowhere",
+            ],
+        ),
+        (2, &["ok", "--base=--all"]),
+        (2, &[]),
+        (4, &["ok", "first"]),
+        (4, &["ok", "taken"]),
+        (4, &["ok", "there"]),
+        (4, &["ok", "dangling"]),
+        (4, &["ok", "--branch", "x/{agent}"]),
+        (4, &["ok", "--branch", "SWARM/first"]),
+        (2, &["ok", "more", "--setup", "test $SPORE_AGENT = ok"]),
+    ] {
+        let said = place.refused(status, args);
+        assert!(said.starts_with("worktree-spawn: "), "{args:?}: {said}");
+        assert_eq!(place.traces(), before, "{args:?}");
+    }
+    let unborn = Place::empty();
+    unborn.git(".", "init -q -b main app");
+    assert!(unborn.refused(2, &["a"]).contains("no commit yet"));
+    assert_eq!(unborn.traces(), BTreeSet::new());
+}
+
+#[test]
+fn a_failing_hook_takes_everything_back_and_a_good_one_runs_in_each_tree() {
+    let place = Place::new();
+    let hook = place.app().join(".git/hooks/post-checkout");
+    fs::create_dir_all(hook.parent().unwrap()).unwrap();
+    fs::write(&hook, "#!/bin/sh\necho \"$@\" > hooked.env\n").unwrap();
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+    place.spawn(&["a"]);
+    let base = place.git("app", "rev-parse main");
+    let said = fs::read_to_string(place.tree("a").join("hooked.env")).unwrap();
+    assert_eq!(said, format!("{} {} 1\n", "0".repeat(40), base.trim()));
+    let before = place.traces();
+    fs::write(&hook, "#!/bin/sh\necho no; exit 7\n").unwrap();
+    assert!(place.refused(2, &["b", "c"]).contains("post-checkout"));
+    assert_eq!(place.traces(), before);
+}
+
+#[test]
+fn ignored_files_come_along_as_the_patterns_say() {
+    let place = Place::new();
+    let app = place.app();
+    fs::write(app.join(".worktreeinclude"), "*.env\nREADME\n").unwrap();
+    fs::write(app.join("swarm.toml"), "[worktree]\ninclude = [{ pattern = 'port.env', how = 'template' }, { pattern = 'big.env', how = 'link' }, { pattern = 'no.env', how = 'skip' }]\n").unwrap();
+    place.git("app", "add -A");
+    place.git("app", "commit -qm include");
+    for (name, text) in [
+        ("a.env", "KEY=1"),
+        ("port.env", "PORT={port_base}"),
+        ("big.env", "big"),
+        ("no.env", "no"),
+        ("README", "not ignored"),
+    ] {
+        fs::write(app.join(name), text).unwrap();
+    }
+    place.spawn(&["a"]);
+    let tree = place.tree("a");
+    assert_eq!(fs::read_to_string(tree.join("a.env")).unwrap(), "KEY=1");
+    assert_eq!(
+        fs::read_to_string(tree.join("port.env")).unwrap(),
+        "PORT=20020"
+    );
+    assert!(tree.join("big.env").is_symlink());
+    assert!(!tree.join("no.env").exists() && !tree.join("README").exists());
+    assert_eq!(place.git(&tree, "status --porcelain"), "");
+}
+
+#[test]
+fn two_spawns_at_once_both_succeed_or_one_is_told_who_won() {
+    let place = Place::new();
+    let run = |args: &[&str]| {
+        let mut command = place.spawning(args);
+        command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let different: Vec<_> = ["a", "b", "c", "d"]
+        .iter()
+        .map(|name| run(&[name, &format!("{name}-2")]))
+        .collect();
+    for child in different {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+    let list = place.spawn(&["--list", "--json"]);
+    let slots: BTreeSet<i64> = list
+        .lines()
+        .map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).unwrap()["slot"]
+                .as_i64()
+                .unwrap()
+        })
+        .collect();
+    assert_eq!(slots, (1..=8).collect());
+    let same: Vec<Output> = [run(&["x", "y"]), run(&["y", "x"]), run(&["x", "y"])]
+        .into_iter()
+        .map(|child| child.wait_with_output().unwrap())
+        .collect();
+    let mut codes: Vec<_> = same
+        .iter()
+        .map(|output| output.status.code().unwrap())
+        .collect();
+    codes.sort_unstable();
+    assert_eq!(codes, [0, 4, 4], "{same:?}");
+    assert_eq!(place.git("app", "fsck --strict"), "");
+}
+
+#[test]
+fn a_kill_at_any_time_leaves_all_or_nothing_once_the_next_command_ran() {
+    let place = Place::new();
+    place.git("app", "commit -q --allow-empty -m second");
+    let empty = place.traces();
+    let started = Instant::now();
+    place.spawn(&["probe"]);
+    let whole = started.elapsed();
+    let with_probe: BTreeSet<String> = place.traces().difference(&empty).cloned().collect();
+    assert!(!with_probe.is_empty());
+    for step in 0..12_u32 {
+        let before = place.traces();
+        let names = [
+            format!("k{step}-a"),
+            format!("k{step}-b"),
+            format!("k{step}-c"),
+        ];
+        let mut child = place
+            .spawning(&[&names[0], &names[1], &names[2], "--setup", "true"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(whole * step / 9);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // Any spawn settles, also one that is refused itself.
+        place.refused(4, &["probe"]);
+        let after = place.traces();
+        let made = names
+            .iter()
+            .filter(|name| place.tree(name).exists())
+            .count();
+        match made {
+            0 => assert_eq!(after, before, "killed at step {step}: nothing may be left"),
+            3 => {
+                for name in &names {
+                    assert_eq!(place.git(place.tree(name), "status --porcelain"), "");
+                    assert!(after.contains(&format!("refs/heads/swarm/{name}")));
+                    assert!(after.contains(&format!("mail/{name}")));
+                }
+            }
+            some => panic!("killed at step {step}: {some} of 3 trees are left"),
+        }
+        assert!(
+            !after.iter().any(|name| name.starts_with("spawn/")),
+            "{after:?}"
+        );
+    }
+    assert_eq!(place.git("app", "fsck --strict"), "");
+}
