@@ -9,8 +9,12 @@ use std::fmt::{self, Write};
 use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// How deep arrays and objects may stand in each other, as in the reference.
-pub const DEPTH: usize = 199;
+/// How deep arrays and objects may stand in each other, as in the reference, the outermost
+/// counted; an empty one may stand one deeper.
+pub const DEPTH: usize = 200;
+
+/// How many digits an integer may have, as in the reference (Python's own limit).
+pub const DIGITS: usize = 4300;
 
 /// Any JSON value.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -42,7 +46,7 @@ impl Number {
     pub fn parse(text: &str) -> Option<Number> {
         let digits = text.strip_prefix('-').unwrap_or(text);
         if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) {
-            if digits.len() > 1 && digits.starts_with('0') {
+            if digits.len() > 1 && digits.starts_with('0') || digits.len() > DIGITS {
                 return None;
             }
             return Some(Number(if digits == "0" {
@@ -313,9 +317,11 @@ impl Value {
     /// Reads the text of one value that serde_json has found well formed; `depth` containers are open.
     pub(crate) fn read(raw: &str, depth: usize) -> Result<Value, ReadError> {
         match raw.as_bytes().first() {
-            Some(b'{' | b'[') if depth >= DEPTH => Err(ReadError::new(format!(
-                "more than {DEPTH} arrays and objects in each other"
-            ))),
+            Some(b'{' | b'[') if depth > DEPTH || depth == DEPTH && !is_empty(raw) => {
+                Err(ReadError::new(format!(
+                    "more than {DEPTH} arrays and objects in each other"
+                )))
+            }
             Some(b'{') => {
                 let mut object = Object::new();
                 for (name, member) in members(raw)? {
@@ -339,7 +345,9 @@ impl Value {
             Some(b'n') => Ok(Value::Null),
             _ => match Number::parse(raw) {
                 Some(number) => Ok(Value::Number(number)),
-                None => Err(ReadError::new(format!("{raw:.40} is no finite number"))),
+                None => Err(ReadError::new(format!(
+                    "{raw:.40} is no finite number of at most {DIGITS} digits"
+                ))),
             },
         }
     }
@@ -388,6 +396,11 @@ impl fmt::Display for Object {
         self.write(&mut text);
         f.write_str(&text)
     }
+}
+
+/// Whether the container whose text is given holds nothing.
+fn is_empty(raw: &str) -> bool {
+    raw[1..raw.len() - 1].trim().is_empty()
 }
 
 /// Appends a list of anything that can be written.
@@ -641,8 +654,8 @@ mod tests {
     #[test]
     fn arrays_nest_as_deep_as_in_the_reference_and_no_deeper() {
         let nested = |depth| "[".repeat(depth) + &"]".repeat(depth);
-        assert!(Value::parse(&nested(DEPTH)).is_ok());
-        assert!(Value::parse(&nested(DEPTH + 1)).is_err());
+        assert!(Value::parse(&nested(DEPTH + 1)).is_ok());
+        assert!(Value::parse(&nested(DEPTH + 2)).is_err());
         assert!(Value::parse(&nested(100_000)).is_err());
     }
 }

@@ -12,6 +12,8 @@
 //! in comes from the caller's [`Fill`]. It does not say to whom an action goes; that belongs to
 //! the envelope of a spore.
 
+#[cfg(test)]
+mod answers;
 pub mod json;
 pub mod model;
 pub mod time;
@@ -306,7 +308,7 @@ mod tests {
             (
                 "300",
                 "1e400",
-                "parameters.timeout: 1e400 is no finite number",
+                "parameters.timeout: 1e400 is no finite number of at most 4300 digits",
             ),
             (
                 "300",

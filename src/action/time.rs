@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use jiff::SignedDuration;
 use jiff::civil::{Date, DateTime, Time};
 
 /// Why a text or number is no time, or no length of time.
@@ -44,7 +45,9 @@ impl Timestamp {
     /// Seconds and microseconds since 1970 in UTC; `None` outside the years 1 to 9999.
     pub fn from_unix(seconds: i64, micros: u32) -> Option<Timestamp> {
         let nanos = i32::try_from(micros).ok()?.checked_mul(1000)?;
-        let civil = jiff::tz::Offset::UTC.to_datetime(jiff::Timestamp::new(seconds, nanos).ok()?);
+        let since = SignedDuration::new(seconds, nanos);
+        let civil = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+        let civil = civil.checked_add(since).ok()?;
         (civil.year() >= 1).then_some(Timestamp {
             civil,
             zone: Zone::Utc(0),
@@ -93,16 +96,28 @@ impl Timestamp {
             text: text.to_owned(),
             why,
         };
-        let micros = decimal_micros(text).ok_or(wrong("it is out of range"))?;
-        const WATERSHED: i128 = 20_000_000_000 * 1_000_000;
-        let micros = if micros.abs() > WATERSHED {
-            micros.div_euclid(1000)
-        } else {
-            micros
+        const WATERSHED: u64 = 20_000_000_000;
+        let (whole, part) = match text.parse::<i64>() {
+            Ok(whole) => (whole, 0.0),
+            // With a fraction it is a 64-bit float, as in the reference. One beyond the range
+            // becomes the largest integer, which is out of range too.
+            Err(_) if text.contains(['.', 'e', 'E']) => {
+                let float: f64 = text.parse().map_err(|_| wrong("it is no number"))?;
+                (float.floor() as i64, float - float.floor())
+            }
+            Err(_) => return Err(wrong("it is out of range")),
         };
-        let seconds =
-            i64::try_from(micros.div_euclid(1_000_000)).map_err(|_| wrong("it is out of range"))?;
-        Timestamp::from_unix(seconds, micros.rem_euclid(1_000_000) as u32)
+        let above =
+            whole.unsigned_abs() > WATERSHED || whole.unsigned_abs() == WATERSHED && part > 0.0;
+        let (seconds, micros) = if above {
+            let micros = whole.rem_euclid(1000) * 1000 + (part * 1e3).round() as i64;
+            (whole.div_euclid(1000), micros)
+        } else {
+            (whole, (part * 1e6).round() as i64)
+        };
+        let whole = seconds.checked_add(micros / 1_000_000);
+        whole
+            .and_then(|whole| Timestamp::from_unix(whole, (micros % 1_000_000) as u32))
             .ok_or(wrong("it is out of range"))
     }
 }
@@ -198,7 +213,7 @@ struct Scan<'a> {
     rest: &'a str,
 }
 
-impl Scan<'_> {
+impl<'a> Scan<'a> {
     fn any(&mut self, wanted: &[char]) -> bool {
         match self.rest.strip_prefix(wanted) {
             Some(rest) => {
@@ -207,6 +222,14 @@ impl Scan<'_> {
             }
             None => false,
         }
+    }
+
+    /// The digits that stand here, at least one.
+    fn number(&mut self) -> Option<&'a str> {
+        let length = self.rest.bytes().take_while(u8::is_ascii_digit).count();
+        let (digits, rest) = self.rest.split_at(length);
+        self.rest = rest;
+        (length > 0).then_some(digits)
     }
 
     fn digits(&mut self, count: usize) -> Option<i32> {
@@ -245,15 +268,9 @@ impl Scan<'_> {
     }
 
     fn fraction(&mut self) -> Option<i32> {
-        let length = self.rest.bytes().take_while(u8::is_ascii_digit).count();
-        let digits = &self.rest[..length];
-        self.rest = &self.rest[length..];
+        let digits = self.number()?;
         let six: String = digits.chars().chain("000000".chars()).take(6).collect();
-        if digits.is_empty() {
-            None
-        } else {
-            six.parse().ok()
-        }
+        six.parse().ok()
     }
 
     fn zone(&mut self) -> Option<Zone> {
@@ -278,47 +295,19 @@ impl Scan<'_> {
     }
 }
 
-/// A decimal number of units as millionths, cut towards zero; `None` where it is no number or too large.
-fn decimal_micros(text: &str) -> Option<i128> {
-    let (negative, digits) = match text.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, text),
-    };
-    let (mantissa, exponent) = match digits.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i64>().ok()?),
-        None => (digits, 0),
-    };
-    let (whole, part) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    if whole.is_empty() && part.is_empty()
-        || !whole
-            .bytes()
-            .chain(part.bytes())
-            .all(|b| b.is_ascii_digit())
-    {
+/// A number of seconds as microseconds, rounded to the nearest; `None` where it is no number or an
+/// integer beyond 64 bits. With a fraction it is taken as a 64-bit float, as the reference does.
+fn seconds_as_micros(text: &str) -> Option<i128> {
+    if let Ok(seconds) = text.parse::<i64>() {
+        return Some(i128::from(seconds) * 1_000_000);
+    }
+    if !text.contains(['.', 'e', 'E']) {
         return None;
     }
-    let all: String = format!("{whole}{part}").trim_start_matches('0').to_owned();
-    if all.is_empty() {
-        return Some(0);
-    }
-    // The value is all * 10^(exponent - part.len()); in millionths six more.
-    let shift = exponent.checked_sub(part.len() as i64)?.checked_add(6)?;
-    let micros = if shift >= 0 {
-        if all.len() as i64 + shift > 30 {
-            return None;
-        }
-        all.parse::<i128>()
-            .ok()?
-            .checked_mul(10i128.checked_pow(shift as u32)?)?
-    } else {
-        let keep = all.len() as i64 + shift;
-        if keep <= 0 {
-            0
-        } else {
-            all.get(..keep as usize)?.parse::<i128>().ok()?
-        }
-    };
-    Some(if negative { -micros } else { micros })
+    let seconds: f64 = text.parse().ok()?;
+    let micros = (seconds.fract() * 1e6).round() as i128;
+    // A float beyond the range becomes the largest integer, which is out of range as well.
+    Some((seconds.trunc() as i64 as i128) * 1_000_000 + micros)
 }
 
 /// A length of time to the microsecond, up to 999,999,999 days either way.
@@ -365,7 +354,7 @@ impl TimeDelta {
             text: text.to_owned(),
             why: "it is out of range",
         };
-        decimal_micros(text)
+        seconds_as_micros(text)
             .and_then(TimeDelta::from_micros)
             .ok_or_else(wrong)
     }
@@ -413,7 +402,8 @@ fn part(f: &mut fmt::Formatter<'_>, count: u128, unit: &str) -> fmt::Result {
 impl FromStr for TimeDelta {
     type Err = TimeError;
 
-    /// ISO 8601 (`PT1.5S`, `P1W`, a year of 365 and a month of 30 days), `[D days[,]] HH:MM:SS`.
+    /// ISO 8601 (`PT1.5S`, `P1W`, a year of 365 and a month of 30 days, a fraction in the last part
+    /// only), `HH:MM:SS`, `3 days`, `1 day, 0:00:01`.
     fn from_str(text: &str) -> Result<TimeDelta, TimeError> {
         let wrong = |why| TimeError {
             what: "a length of time",
@@ -427,7 +417,7 @@ impl FromStr for TimeDelta {
         };
         let micros = match unsigned.strip_prefix('P') {
             Some(iso) => iso_micros(iso),
-            None => clock_micros(unsigned),
+            None => spoken_micros(unsigned),
         }
         .ok_or(wrong("write it like PT1H30M or PT0.5S"))?;
         TimeDelta::from_micros(if negative { -micros } else { micros })
@@ -435,93 +425,89 @@ impl FromStr for TimeDelta {
     }
 }
 
-/// What follows the `P`.
+/// What follows the `P`: days and seconds up to 2^32 each, as in the reference.
 fn iso_micros(text: &str) -> Option<i128> {
-    let (mut total, mut time, mut parts, mut rest) = (0i128, false, 0, text);
-    while !rest.is_empty() {
-        if let Some(after) = rest.strip_prefix('T') {
-            if time {
+    let (mut days, mut seconds, mut micros) = (0u32, 0u32, 0i128);
+    let (mut in_time, mut parts, mut scan) = (false, 0, Scan { rest: text });
+    while !scan.rest.is_empty() {
+        if scan.any(&['T']) {
+            if in_time {
                 return None;
             }
-            (time, rest) = (true, after);
+            in_time = true;
             continue;
         }
-        let length = rest
-            .bytes()
-            .take_while(|b| b.is_ascii_digit() || matches!(b, b'.' | b','))
-            .count();
-        let (number, after) = rest.split_at(length);
-        let unit = after.chars().next()?;
-        let scale = match (time, unit) {
-            (false, 'Y') => 365 * 86_400,
-            (false, 'M') => 30 * 86_400,
-            (false, 'W') => 7 * 86_400,
-            (false, 'D') => 86_400,
-            (true, 'H') => 3600,
-            (true, 'M') => 60,
-            (true, 'S') => 1,
-            _ => return None,
-        };
-        let number = number.replace(',', ".");
-        if number.starts_with('.') || number.ends_with('.') {
+        if micros > 0 {
             return None;
         }
-        total = total.checked_add(decimal_micros(&number)?.checked_mul(scale)?)?;
+        let whole: u32 = scan.number()?.parse().ok()?;
+        let fraction = scan.any(&['.', ',']).then(|| scan.number().unwrap_or("0"));
+        let (total, scale, second) = match (in_time, scan.rest.bytes().next()?) {
+            (false, b'Y') => (&mut days, 365, 86_400),
+            (false, b'M') => (&mut days, 30, 86_400),
+            (false, b'W') => (&mut days, 7, 86_400),
+            (false, b'D') => (&mut days, 1, 86_400),
+            (true, b'H') => (&mut seconds, 3600, 1),
+            (true, b'M') => (&mut seconds, 60, 1),
+            (true, b'S') => (&mut seconds, 1, 1),
+            _ => return None,
+        };
+        *total = total.checked_add(whole.checked_mul(scale)?)?;
+        if let Some(digits) = fraction {
+            let fraction: f64 = format!("0.{digits}").parse().ok()?;
+            micros = (fraction * f64::from(scale) * f64::from(second) * 1e6).round() as i128;
+        }
         parts += 1;
-        rest = &after[unit.len_utf8()..];
+        scan.rest = &scan.rest[1..];
     }
+    let total = i128::from(days) * DAY + i128::from(seconds) * 1_000_000 + micros;
     (parts > 0).then_some(total)
 }
 
 /// `3 days`, `1 day, 0:00:01`, `00:00:01.5`, `25:00:00`.
-fn clock_micros(text: &str) -> Option<i128> {
-    let length = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, rest) = text.split_at(length);
-    let number: i128 = if length > 18 {
-        return None;
-    } else {
-        number.parse().ok()?
-    };
-    let trimmed = rest.trim_start_matches(' ');
-    let after_days = trimmed
-        .strip_prefix("days")
-        .or_else(|| trimmed.strip_prefix("day"));
-    let after_days = after_days.or_else(|| trimmed.strip_prefix(['d', 'D']));
-    let (days, clock) = match after_days {
-        Some("") => return number.checked_mul(DAY),
-        Some(rest) => (number, rest.trim_start_matches(',').trim_start_matches(' ')),
-        None => (0, text),
-    };
-    let mut fields = clock.splitn(3, ':');
-    let hours: u64 = plain(fields.next()?)?;
-    let minutes = fields
-        .next()
-        .filter(|text| text.len() == 2)
-        .and_then(plain)?;
-    let seconds = match fields.next() {
-        None => 0,
-        Some(text) => {
-            let text = text.replace(',', ".");
-            let whole = text.split('.').next()?;
-            if whole.len() != 2 || plain(whole)? > 59 || text.ends_with('.') {
-                return None;
-            }
-            decimal_micros(&text)?
-        }
-    };
-    if minutes > 59 || hours > 1_000_000_000_000 {
-        return None;
+fn spoken_micros(text: &str) -> Option<i128> {
+    let mut scan = Scan { rest: text };
+    let number = scan.number()?;
+    if scan.rest.starts_with(':') {
+        return clock_micros(text, 999_999_999);
     }
-    days.checked_mul(DAY)?
-        .checked_add(i128::from(hours * 3600 + minutes * 60) * 1_000_000 + seconds)
+    let days = i128::from(number.parse::<u32>().ok()?) * DAY;
+    scan.any(&[' ']);
+    scan.any(&['d', 'D']).then_some(())?;
+    // The reference takes the first letter in either case, and the others together.
+    let word = ["ays", "ay", "AYS", "AY"];
+    if let Some(rest) = word.iter().find_map(|word| scan.rest.strip_prefix(word)) {
+        scan.rest = rest;
+    }
+    scan.any(&[',']);
+    scan.any(&[' ']);
+    match scan.rest {
+        "" => Some(days),
+        clock => Some(days + clock_micros(clock, 23)?),
+    }
 }
 
-fn plain(text: &str) -> Option<u64> {
-    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
-        None
-    } else {
-        text.parse().ok()
+/// `HH:MM`, `H:MM:SS`, `HH:MM:SS.ffffff`: a finer fraction is cut.
+fn clock_micros(text: &str, most_hours: u32) -> Option<i128> {
+    let mut scan = Scan { rest: text };
+    let digits = scan.number()?;
+    let hours: u32 = digits.parse().ok().filter(|hours| *hours <= most_hours)?;
+    scan.any(&[':']).then_some(())?;
+    let minutes = scan.digits(2).filter(|minutes| *minutes < 60)?;
+    let (mut seconds, mut micros) = (0, 0);
+    if scan.any(&[':']) {
+        seconds = scan.digits(2).filter(|seconds| *seconds < 60)?;
+        if scan.any(&['.', ',']) {
+            micros = scan.fraction()?;
+        }
+    } else if digits.len() < 2 {
+        return None;
     }
+    if !scan.rest.is_empty() {
+        return None;
+    }
+    let seconds = i128::from(hours) * 3600 + i128::from(minutes * 60 + seconds);
+    Some(seconds * 1_000_000 + i128::from(micros))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! How members are read (as the original does in lax mode) and written, and the macro that makes a
 //! model from the list of its members.
 
-use super::json::{self, Number, Object, ReadError, Value, float_text, write_list, write_text};
+use super::json::{self, Object, ReadError, Value, float_text, write_list, write_text};
 use super::time::{TimeDelta, Timestamp};
 
 /// Where the values come from that the original makes at run time when a line leaves them out.
@@ -77,48 +77,62 @@ impl Field for String {
 
 impl Field for bool {
     fn read(raw: &str, _: &mut dyn Fill) -> Result<Self, ReadError> {
-        let folded = raw.trim_matches('"').to_ascii_lowercase();
-        match (raw.starts_with('"'), folded.as_str()) {
-            (false, "true" | "1" | "1.0") | (true, "true" | "yes" | "y" | "on" | "t" | "1") => {
-                Ok(true)
-            }
-            (false, "false" | "0" | "0.0" | "-0.0")
-            | (true, "false" | "no" | "n" | "off" | "f" | "0") => Ok(false),
-            _ => wanted("true or false", raw),
-        }
+        let read = match raw.as_bytes().first() {
+            Some(b'"') => match json::text(raw)?.to_ascii_lowercase().as_str() {
+                "true" | "yes" | "y" | "on" | "t" | "1" => Some(true),
+                "false" | "no" | "n" | "off" | "f" | "0" => Some(false),
+                _ => None,
+            },
+            Some(b't') => Some(true),
+            Some(b'f') => Some(false),
+            _ => match raw.parse::<f64>() {
+                Ok(1.0) => Some(true),
+                Ok(0.0) => Some(false),
+                _ => None,
+            },
+        };
+        read.map_or_else(|| wanted("true or false", raw), Ok)
     }
     fn write(&self, out: &mut String) {
         out.push_str(if *self { "true" } else { "false" });
     }
 }
 
-/// The number in `raw`, or in the text that `raw` is.
-fn number(raw: &str, what: &str) -> Result<Number, ReadError> {
-    let text = if raw.starts_with('"') {
-        json::text(raw)?.trim().to_owned()
-    } else {
-        raw.to_owned()
-    };
-    if !raw.starts_with(['"', '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']) {
-        return wanted(what, raw);
-    }
-    Number::parse(&text)
-        .ok_or_else(|| ReadError::new(format!("{what} belongs here, not {raw:.40}")))
+/// The digits of a number in a text without the `_` between them; `None` where one stands elsewhere.
+fn joined(digits: &str) -> Option<String> {
+    let misplaced = digits.starts_with('_') || digits.ends_with('_') || digits.contains("__");
+    (!misplaced).then(|| digits.replace('_', ""))
+}
+
+/// A whole number in a text: a sign, digits, and zeros after a point if there is one.
+fn whole_in_text(text: &str) -> Option<i64> {
+    let (whole, zeros) = text.trim().split_once('.').unwrap_or((text.trim(), "0"));
+    let none_lost = !zeros.is_empty() && zeros.bytes().all(|b| b == b'0');
+    joined(whole)?.parse().ok().filter(|_| none_lost)
 }
 
 impl Field for i64 {
     fn read(raw: &str, _: &mut dyn Fill) -> Result<Self, ReadError> {
-        let number = number(raw, "a whole number")?;
-        if let Some(number) = number.as_i64() {
-            return Ok(number);
-        }
-        let float = number.as_f64();
-        if !number.is_integer() && float.fract() == 0.0 && float.abs() < 9e18 {
-            return Ok(float as i64);
-        }
-        Err(ReadError::new(format!(
-            "a whole number belongs here, not {raw:.40}"
-        )))
+        // Beyond the largest integer: 2^63 itself is a float.
+        const END: f64 = 9_223_372_036_854_775_808.0;
+        let read = match raw.as_bytes().first() {
+            Some(b'"') => whole_in_text(&json::text(raw)?),
+            Some(b't') => Some(1),
+            Some(b'f') => Some(0),
+            Some(b'-' | b'0'..=b'9') => match (raw.parse::<i64>(), raw.parse::<f64>()) {
+                (Ok(whole), _) => Some(whole),
+                (_, Ok(float)) if raw.contains(['.', 'e', 'E']) => {
+                    (float.fract() == 0.0 && (-END..END).contains(&float)).then_some(float as i64)
+                }
+                _ => None,
+            },
+            _ => return wanted("a whole number", raw),
+        };
+        read.ok_or_else(|| {
+            ReadError::new(format!(
+                "a whole number (of at most 64 bits) belongs here, not {raw:.40}"
+            ))
+        })
     }
     fn write(&self, out: &mut String) {
         out.push_str(&self.to_string());
@@ -127,11 +141,20 @@ impl Field for i64 {
 
 impl Field for f64 {
     fn read(raw: &str, _: &mut dyn Fill) -> Result<Self, ReadError> {
-        let float = number(raw, "a number")?.as_f64();
-        if float.is_finite() {
-            Ok(float)
-        } else {
-            Err(ReadError::new(format!("{raw:.40} is too large")))
+        let read = match raw.as_bytes().first() {
+            Some(b'"') => joined(json::text(raw)?.trim()).and_then(|text| text.parse().ok()),
+            Some(b't') => Some(1.0),
+            Some(b'f') => Some(0.0),
+            _ if raw == "-0" => Some(0.0),
+            Some(b'-' | b'0'..=b'9') => raw.parse().ok(),
+            _ => return wanted("a number", raw),
+        };
+        match read {
+            Some(float) if f64::is_finite(float) => Ok(float),
+            Some(_) => Err(ReadError::new(format!("{raw:.40} is no finite number"))),
+            None => Err(ReadError::new(format!(
+                "a number belongs here, not {raw:.40}"
+            ))),
         }
     }
     fn write(&self, out: &mut String) {
@@ -281,13 +304,17 @@ impl<T: Field> Field for Dict<T> {
 pub struct WirePath(String);
 
 impl WirePath {
-    /// A path, normalised.
+    /// A path, normalised as Python's `pathlib` does; two slashes in front are kept as POSIX asks.
     pub fn new(text: &str) -> WirePath {
         let parts: Vec<&str> = text
             .split('/')
             .filter(|part| !part.is_empty() && *part != ".")
             .collect();
-        let slash = if text.starts_with('/') { "/" } else { "" };
+        let slash = match text.bytes().take_while(|b| *b == b'/').count() {
+            0 => "",
+            2 => "//",
+            _ => "/",
+        };
         let joined = format!("{slash}{}", parts.join("/"));
         WirePath(if joined.is_empty() {
             ".".to_owned()
