@@ -38,6 +38,33 @@ fn man_pages_are_fresh() {
     }
 }
 
+/// `swarm.toml(5)` is the page of the room that reads the file.
+#[test]
+fn the_page_of_the_configuration_is_fresh_and_its_example_is_read() {
+    let source = fs::read_to_string(repository().join("src/swarm/config.rs")).unwrap();
+    let told: Vec<&str> = source
+        .lines()
+        .map_while(|line| line.strip_prefix("//!"))
+        .map(|line| line.strip_prefix(' ').unwrap_or(line))
+        .collect();
+    let told = told.join("\n");
+    let (before, example) = told.split_once("```toml\n").unwrap();
+    let (example, _) = example.split_once("```").unwrap();
+    sporekit::swarm::Config::parse(example, Path::new("swarm.toml")).unwrap();
+    let mut out = Vec::new();
+    out.extend_from_slice(b".TH SWARM.TOML 5 \"\" \"sporekit\" \"sporekit manual\"\n");
+    out.extend_from_slice(b".SH NAME\nswarm.toml \\- the configuration of a swarm\n");
+    let (_, description) = before.split_once(": ").unwrap();
+    let description = description.replacen("the one", "The one", 1);
+    section(&mut out, "DESCRIPTION", &description);
+    out.extend_from_slice(b".SH \"EVERY TABLE AND KEY\"\n");
+    verbatim(&mut out, example.trim_end());
+    out.extend_from_slice(
+        b".SH \"SEE ALSO\"\n\\fBsporekit\\fR(7),\n\\fBworktree\\-spawn\\fR(1),\n\\fBagent\\-run\\fR(1)\n",
+    );
+    fresh("man/swarm.toml.5", &out);
+}
+
 #[test]
 fn completions_are_fresh() {
     for (mut command, _) in commands() {
