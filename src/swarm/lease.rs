@@ -18,6 +18,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
+use super::hold::Holds;
 use super::journal::{self, Journal};
 use super::plan::{Plan, Task};
 use super::{Error, Holder, Root, holder};
@@ -60,6 +61,8 @@ pub enum Waits {
     Until(String),
     /// A person must look at it first.
     Human(String),
+    /// Somebody paused or stopped it, the agent, or everybody.
+    Paused(String),
 }
 
 impl std::fmt::Display for Waits {
@@ -73,6 +76,7 @@ impl std::fmt::Display for Waits {
             Waits::Only(agents) => write!(f, "is for {} alone", agents.join(", ")),
             Waits::Until(time) => write!(f, "is put off until {time}"),
             Waits::Human(why) => write!(f, "waits for a person: {why}"),
+            Waits::Paused(what) => write!(f, "is held: {what}"),
         }
     }
 }
@@ -86,12 +90,14 @@ pub enum Choice {
     Nothing(Vec<(usize, Waits)>),
 }
 
-/// The time, and which leases are over by it.
+/// The time, which leases are over by it, and who is held.
 pub struct Now<'a> {
     /// RFC 3339, UTC.
     pub at: &'a str,
     /// Whether a lease is over.
     pub over: &'a dyn Fn(&Lease) -> bool,
+    /// Who is paused or stopped.
+    pub holds: &'a Holds,
 }
 
 /// The best task for an agent now.
@@ -228,6 +234,13 @@ impl<'a> Hands<'a> {
         }
         if let Some(agent) = self.with[place] {
             return Some(Waits::Taken(agent.to_owned()));
+        }
+        let holds = self.now.holds;
+        if let Some(hold) = holds
+            .on_agent(wish.agent)
+            .or_else(|| holds.on_task(&task.id))
+        {
+            return Some(Waits::Paused(hold.to_string()));
         }
         if !task.only.is_empty() && !task.only.iter().any(|name| name == wish.agent) {
             return Some(Waits::Only(task.only.clone()));
@@ -387,6 +400,7 @@ impl Desk {
     ) -> Result<Result<Claim, Vec<(usize, Waits)>>, Error> {
         let lease = lease_for(length, by);
         let at = journal::now();
+        let holds = Holds::read(&self.root)?;
         let Desk {
             root,
             journal,
@@ -401,6 +415,7 @@ impl Desk {
             let now = Now {
                 at: &at,
                 over: &is_over,
+                holds: &holds,
             };
             match choose(plan, state, wish, &now) {
                 Choice::Nothing(waiting) => (vec![], Ok(Err(waiting))),
@@ -686,6 +701,7 @@ mod tests {
         let now = Now {
             at: "2026-11-24T12:00:00Z",
             over: &|_| false,
+            holds: &Holds::default(),
         };
         match choose(plan, &state, wish, &now) {
             Choice::Take(place) => Ok(plan.tasks[place].id.clone()),
@@ -826,6 +842,32 @@ mod tests {
         }];
         assert_eq!(pick(&plan, &held, &wish("a")).unwrap_err().len(), 2);
         assert_eq!(pick(&plan, &held, &wish("b")).unwrap(), "1");
+    }
+
+    #[test]
+    fn who_is_held_gets_nothing_and_a_held_task_goes_to_nobody() {
+        use crate::swarm::hold::{Hold, How, Whom};
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::find(&crate::swarm::root::Options {
+            start: dir.path().to_owned(),
+            root: Some("app.swarm".into()),
+        })
+        .unwrap();
+        let text = r#"{"plan_id":"p","tasks":[{"id":"1"},{"id":"2"}]}"#;
+        Plan::adopt(&root, text, "c").unwrap();
+        let mut desk = Desk::open(&root).unwrap().unwrap();
+        let mut next = |agent: &str| desk.next(&wish(agent), Duration::from_secs(60), None);
+        for whom in [Whom::Agent("a".into()), Whom::Task("1".into())] {
+            Holds::set(&root, Hold::new(How::Pause, whom)).unwrap();
+        }
+        let waiting = next("a").unwrap().unwrap_err();
+        assert_eq!(waiting[1].1.to_string(), "is held: a is paused");
+        assert_eq!(next("b").unwrap().unwrap().task, "2");
+        Holds::set(&root, Hold::new(How::Stop, Whom::All)).unwrap();
+        Holds::lift(&root, &Whom::Task("1".into())).unwrap();
+        assert!(next("b").unwrap().is_err());
+        Holds::lift(&root, &Whom::All).unwrap();
+        assert_eq!(next("b").unwrap().unwrap().task, "1");
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! | `group/NAME` | addresses of a group, one a line, `#` begins a comment | whole |
 //! | `outbox/BUS/` | messages that a bus could not take yet | by the room `bus` |
 //! | `plan.json` | the plan in force | whole |
+//! | `hold` | who is paused or stopped ([`hold`]); no file, nobody | whole, or by hand |
 //! | `journal/` | what happened, one JSON line each ([`journal`]) | appended |
 //! | `runs/RUN/` | what one agent run said and did | by the room `run` |
 //! | `spore/identity.json` in a worktree's own git directory | who works there ([`identity`]) | whole |
@@ -36,6 +37,7 @@
 pub mod config;
 pub mod duration;
 pub mod files;
+pub mod hold;
 pub mod holder;
 pub mod identity;
 pub mod journal;

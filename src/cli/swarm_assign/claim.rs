@@ -17,6 +17,7 @@ use crate::cli::error::{Failure, say};
 use crate::cli::{Example, Out, Result, Status, input};
 use crate::event::{Effect, Event, Phase, TaskState, Then, What};
 use crate::id;
+use crate::swarm::hold::Holds;
 use crate::swarm::journal::{self, Journal};
 use crate::swarm::lease::{self, Claim, Desk, Waits, Wish};
 use crate::swarm::plan::Plan;
@@ -370,7 +371,7 @@ fn next(args: NextArgs, out: &mut Out) -> Result {
     let begun = Instant::now();
     loop {
         let asked = if args.dry_run {
-            Ok(look(&desk, &wish, length))
+            look(&root, &desk, &wish, length)
         } else {
             desk.next(&wish, length, holder.as_ref())
         };
@@ -403,15 +404,17 @@ const NO_PLAN: &str = "swarm-assign plan TASKS -n 3 --json | swarm-assign adopt 
 
 /// What `next` would claim.
 fn look(
+    root: &Root,
     desk: &Desk,
     wish: &Wish<'_>,
     length: Duration,
-) -> std::result::Result<Claim, Vec<(usize, Waits)>> {
+) -> std::result::Result<std::result::Result<Claim, Vec<(usize, Waits)>>, Error> {
     let now = lease::Now {
         at: &journal::now(),
         over: &lease::is_over,
+        holds: &Holds::read(root)?,
     };
-    match lease::choose(desk.plan(), desk.state(), wish, &now) {
+    Ok(match lease::choose(desk.plan(), desk.state(), wish, &now) {
         lease::Choice::Nothing(waiting) => Err(waiting),
         lease::Choice::Take(place) => {
             let task = desk.plan().tasks[place].id.clone();
@@ -424,7 +427,7 @@ fn look(
                 task,
             })
         }
-    }
+    })
 }
 
 /// Sleeps until something happened in the journal, or a lease may have ended.
@@ -447,7 +450,7 @@ fn wait_for_news(desk: &mut Desk, at_most: Duration) -> Result<()> {
 /// Whether what a task waits for can go by without a person.
 fn passes(desk: &Desk, why: &Waits) -> bool {
     match why {
-        Waits::Taken(_) | Waits::Held(..) | Waits::Until(_) => true,
+        Waits::Taken(_) | Waits::Held(..) | Waits::Until(_) | Waits::Paused(_) => true,
         Waits::After(_) => goes_on(desk),
         Waits::Done | Waits::Needs(_) | Waits::Only(_) | Waits::Human(_) => false,
     }
