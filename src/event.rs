@@ -21,10 +21,15 @@
 //! | `reassigned` | `task`, `agent`, `n`, `why` | `n` is newer than that of the task's last one |
 //! | `path-claimed` | `path`, `agent`, `epoch`, lease | the epoch is newer than the path's |
 //! | `path-released` | `path`, `epoch` | the epoch is the path's, and it is claimed |
+//! | `run-began` | `run`, `agent`, `task`, `epoch`, `command`, `holder` | the run is new |
+//! | `run-alive` | `run`, `n`, signs | the run goes on, and `n` is newer than that of its last sign |
+//! | `run-ended` | `run`, `outcome`, `exit`, `retry_at`, `why`, signs | the run goes on |
 //! | anything else | anything | never: it is kept and passed over |
 //!
 //! A lease is `boot` (eight hex digits), `until_boot_ms` (the deadline on the clock of that boot,
-//! which nobody sets) and, if a process holds it, `holder` (`BOOT.NS.PID.START`).
+//! which nobody sets) and, if a process holds it, `holder` (`BOOT.NS.PID.START`). Signs are what one
+//! agent run has shown so far: `bytes` written, `cpu_ms` used, `processes` alive, and `turns`, `tokens`
+//! and `usd_micros` (millionths of a dollar) as far as its command tells them.
 //!
 //! **Promises**: an event takes effect at most once, and one of an earlier epoch never does, however
 //! often and late it is read; a line of an unknown type or with unknown fields hurts nobody; reading
@@ -126,6 +131,26 @@ pub enum What {
     },
     /// It has given the file back.
     PathReleased { path: String, epoch: u64 },
+    /// An agent's command was started.
+    RunBegan {
+        run: String,
+        agent: String,
+        task: Option<String>,
+        epoch: Option<u64>,
+        command: String,
+        holder: String,
+    },
+    /// The command showed signs of life since the last such event.
+    RunAlive { run: String, n: u64, signs: Signs },
+    /// The command ended, and this is what came of it.
+    RunEnded {
+        run: String,
+        outcome: String,
+        exit: u8,
+        retry_at: Option<String>,
+        why: Option<String>,
+        signs: Signs,
+    },
     /// Something that this version does not know: the line as it was.
     Other { line: String },
 }
@@ -139,6 +164,23 @@ pub struct Lease {
     pub until_boot_ms: i64,
     /// The process that holds it, `BOOT.NS.PID.START`; none if only the deadline counts.
     pub holder: Option<String>,
+}
+
+/// What one agent run has shown so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Signs {
+    /// Bytes that its processes wrote to standard output and standard error.
+    pub bytes: u64,
+    /// Processor time of all its processes, in milliseconds.
+    pub cpu_ms: u64,
+    /// How many of its processes are alive.
+    pub processes: u64,
+    /// Turns of the agent; none if its command does not tell.
+    pub turns: Option<u64>,
+    /// Tokens, those from a cache included; likewise.
+    pub tokens: Option<u64>,
+    /// Money in millionths of a dollar; likewise.
+    pub usd_micros: Option<u64>,
 }
 
 /// What follows from a failure.
@@ -191,7 +233,23 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     then: Option<Then>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    outcome: Option<Cow<'a, str>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
     retry_at: Option<Cow<'a, str>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    command: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cpu_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    processes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    turns: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usd_micros: Option<u64>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     why: Option<Cow<'a, str>>,
 }
@@ -322,8 +380,40 @@ impl Line<'_> {
                 path: text(&self.path)?,
                 epoch: self.epoch?,
             },
+            "run-began" => What::RunBegan {
+                run: text(&self.run)?,
+                agent: text(&self.agent)?,
+                task: text(&self.task),
+                epoch: self.epoch,
+                command: text(&self.command)?,
+                holder: text(&self.holder)?,
+            },
+            "run-alive" => What::RunAlive {
+                run: text(&self.run)?,
+                n: self.n?,
+                signs: self.signs(),
+            },
+            "run-ended" => What::RunEnded {
+                run: text(&self.run)?,
+                outcome: text(&self.outcome)?,
+                exit: self.exit?,
+                retry_at: text(&self.retry_at),
+                why,
+                signs: self.signs(),
+            },
             _ => return None,
         })
+    }
+
+    fn signs(&self) -> Signs {
+        Signs {
+            bytes: self.bytes.unwrap_or(0),
+            cpu_ms: self.cpu_ms.unwrap_or(0),
+            processes: self.processes.unwrap_or(0),
+            turns: self.turns,
+            tokens: self.tokens,
+            usd_micros: self.usd_micros,
+        }
     }
 
     fn lease(&self) -> Option<Lease> {
@@ -351,6 +441,9 @@ impl What {
             What::Reassigned { .. } => "reassigned",
             What::PathClaimed { .. } => "path-claimed",
             What::PathReleased { .. } => "path-released",
+            What::RunBegan { .. } => "run-began",
+            What::RunAlive { .. } => "run-alive",
+            What::RunEnded { .. } => "run-ended",
             What::Other { .. } => "other",
         }
     }
@@ -464,6 +557,41 @@ impl What {
                 line.path = some(path);
                 line.epoch = Some(*epoch);
             }
+            What::RunBegan {
+                run,
+                agent,
+                task,
+                epoch,
+                command,
+                holder,
+            } => {
+                line.run = some(run);
+                line.agent = some(agent);
+                line.task = maybe(task);
+                line.epoch = *epoch;
+                line.command = some(command);
+                line.holder = some(holder);
+            }
+            What::RunAlive { run, n, signs } => {
+                line.run = some(run);
+                line.n = Some(*n);
+                line.set_signs(signs);
+            }
+            What::RunEnded {
+                run,
+                outcome,
+                exit,
+                retry_at,
+                why,
+                signs,
+            } => {
+                line.run = some(run);
+                line.outcome = some(outcome);
+                line.exit = Some(*exit);
+                line.retry_at = maybe(retry_at);
+                line.why = maybe(why);
+                line.set_signs(signs);
+            }
             What::Other { .. } => {}
         }
         line
@@ -475,6 +603,15 @@ impl<'a> Line<'a> {
         self.boot = Some(Cow::Borrowed(&lease.boot));
         self.until_boot_ms = Some(lease.until_boot_ms);
         self.holder = lease.holder.as_deref().map(Cow::Borrowed);
+    }
+
+    fn set_signs(&mut self, signs: &Signs) {
+        self.bytes = Some(signs.bytes);
+        self.cpu_ms = Some(signs.cpu_ms);
+        self.processes = Some(signs.processes);
+        self.turns = signs.turns;
+        self.tokens = signs.tokens;
+        self.usd_micros = signs.usd_micros;
     }
 }
 
@@ -491,6 +628,8 @@ pub struct State {
     pub tasks: HashMap<String, TaskState>,
     /// Every path that anybody claimed.
     pub paths: BTreeMap<String, PathState>,
+    /// Every agent run.
+    pub runs: BTreeMap<String, RunState>,
 }
 
 /// An agent, as far as the journal knows.
@@ -564,6 +703,46 @@ pub struct PathState {
     pub holder: Option<(String, Lease)>,
 }
 
+/// One run of an agent's command, as far as the journal knows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunState {
+    /// Whose.
+    pub agent: String,
+    /// On which task; none for a run that no plan asked for.
+    pub task: Option<String>,
+    /// By which claim of it.
+    pub epoch: Option<u64>,
+    /// The name of the command.
+    pub command: String,
+    /// The `agent-run` that watches over it (`BOOT.NS.PID.START`).
+    pub holder: String,
+    /// When it began, RFC 3339.
+    pub since: String,
+    /// The last sign of life, RFC 3339; its beginning if there was none yet.
+    pub seen: String,
+    /// The number of that sign.
+    pub n: u64,
+    /// What it has shown so far.
+    pub signs: Signs,
+    /// How it ended; none while it goes on, or if its `agent-run` was killed.
+    pub ended: Option<RunEnd>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunEnd {
+    /// When, RFC 3339.
+    pub at: String,
+    /// The word for what came of it: `ok`, `hollow`, `dirty` and so on (room `run`).
+    pub outcome: String,
+    /// The exit status of `agent-run`.
+    pub exit: u8,
+    /// When a limit ends, RFC 3339.
+    pub retry_at: Option<String>,
+    /// The reason.
+    pub why: Option<String>,
+}
+
 /// What an event did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
@@ -611,6 +790,23 @@ impl State {
             | What::Retried { task, .. } => {
                 if let Some(known) = self.tasks.get_mut(task) {
                     known.since.clone_from(&event.at);
+                }
+            }
+            What::RunBegan { run, .. } => {
+                if let Some(known) = self.runs.get_mut(run) {
+                    known.since.clone_from(&event.at);
+                    known.seen.clone_from(&event.at);
+                }
+            }
+            What::RunAlive { run, .. } => {
+                if let Some(known) = self.runs.get_mut(run) {
+                    known.seen.clone_from(&event.at);
+                }
+            }
+            What::RunEnded { run, .. } => {
+                let ended = self.runs.get_mut(run).and_then(|run| run.ended.as_mut());
+                if let Some(end) = ended {
+                    end.at.clone_from(&event.at);
                 }
             }
             _ => {}
@@ -664,6 +860,57 @@ impl State {
             }
             What::PathReleased { path, epoch } => match self.paths.get_mut(path) {
                 Some(known) if known.epoch == *epoch => known.holder.take().is_some(),
+                _ => false,
+            },
+            What::RunBegan {
+                run,
+                agent,
+                task,
+                epoch,
+                command,
+                holder,
+            } => {
+                let new = !self.runs.contains_key(run);
+                if new {
+                    let known = RunState {
+                        agent: agent.clone(),
+                        task: task.clone(),
+                        epoch: *epoch,
+                        command: command.clone(),
+                        holder: holder.clone(),
+                        ..RunState::default()
+                    };
+                    self.runs.insert(run.clone(), known);
+                }
+                new
+            }
+            What::RunAlive { run, n, signs } => match self.runs.get_mut(run) {
+                Some(known) if known.ended.is_none() && *n > known.n => {
+                    known.n = *n;
+                    known.signs = *signs;
+                    true
+                }
+                _ => false,
+            },
+            What::RunEnded {
+                run,
+                outcome,
+                exit,
+                retry_at,
+                why,
+                signs,
+            } => match self.runs.get_mut(run) {
+                Some(known) if known.ended.is_none() => {
+                    known.signs = *signs;
+                    known.ended = Some(RunEnd {
+                        at: String::new(),
+                        outcome: outcome.clone(),
+                        exit: *exit,
+                        retry_at: retry_at.clone(),
+                        why: why.clone(),
+                    });
+                    true
+                }
                 _ => false,
             },
             What::Claimed { task, .. }
@@ -880,6 +1127,33 @@ mod tests {
                 }
             }),
             (name(), epoch()).prop_map(|(path, epoch)| What::PathReleased { path, epoch }),
+            (name(), name(), why(), prop::option::of(epoch())).prop_map(
+                |(run, agent, task, epoch)| What::RunBegan {
+                    run,
+                    agent,
+                    task,
+                    epoch,
+                    command: "claude".into(),
+                    holder: "0123abcd.1.2.3".into(),
+                }
+            ),
+            (name(), 1_u64..4, any::<u64>()).prop_map(|(run, n, bytes)| What::RunAlive {
+                run,
+                n,
+                signs: Signs {
+                    bytes,
+                    turns: Some(n),
+                    ..Signs::default()
+                },
+            }),
+            (name(), why(), why()).prop_map(|(run, why, retry_at)| What::RunEnded {
+                run,
+                outcome: "limited".into(),
+                exit: 75,
+                retry_at,
+                why,
+                signs: Signs::default(),
+            }),
         ]
     }
 
@@ -949,7 +1223,7 @@ mod tests {
     #[test]
     fn unknown_kinds_newer_versions_and_odd_shapes_are_kept_and_passed_over() {
         for line in [
-            r#"{"v":1,"type":"heartbeat","at":"2026-11-24T09:00:00Z","agent":"a"}"#,
+            r#"{"v":1,"type":"sneezed","at":"2026-11-24T09:00:00Z","agent":"a"}"#,
             r#"{"v":2,"type":"done","task":"1","agent":"a","epoch":1}"#,
             r#"{"v":1,"type":"done","task":{"key":"1"}}"#,
             r#"{"v":1,"type":"done"}"#,

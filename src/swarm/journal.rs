@@ -17,8 +17,8 @@
 //! | power, before the sync | the file as it was, or a torn or empty end | as above; a claim lost in this way was held by a process that died with it |
 //!
 //! Events that say that work is over or that the plan changed are on disk (`fdatasync`) before
-//! [`Journal::change`] returns; claims and signs of life are not synced one by one, because a power
-//! cut ends their holders too.
+//! [`Journal::change`] returns; claims, runs and signs of life are not synced one by one, because a
+//! power cut ends their holders too (what came of a run is in its own directory).
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -189,6 +189,9 @@ fn must_last(what: &What) -> bool {
             | What::Renewed { .. }
             | What::PathClaimed { .. }
             | What::PathReleased { .. }
+            | What::RunBegan { .. }
+            | What::RunAlive { .. }
+            | What::RunEnded { .. }
             | What::Other { .. }
     )
 }
