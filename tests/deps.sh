@@ -7,6 +7,7 @@ need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
 missing=""
 need git git
 need cc gcc
+need c++ g++
 need python3 python3-minimal
 need mandoc mandoc
 need mkfs.ext4 e2fsprogs
