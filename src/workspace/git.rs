@@ -3,7 +3,7 @@
 //! git itself and not libgit2 does everything that filters, hooks or repository formats may have a
 //! say in, so every repository that git can read is one that we can.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -14,7 +14,7 @@ use super::Error;
 #[derive(Debug, Clone)]
 pub struct Git {
     dir: PathBuf,
-    index: Option<PathBuf>,
+    set: Vec<(&'static str, OsString)>,
 }
 
 impl Git {
@@ -22,16 +22,47 @@ impl Git {
     pub fn at(dir: impl Into<PathBuf>) -> Git {
         Git {
             dir: dir.into(),
-            index: None,
+            set: Vec::new(),
         }
+    }
+
+    /// The same with a variable for git.
+    fn with(&self, name: &'static str, value: impl Into<OsString>) -> Git {
+        let mut git = self.clone();
+        git.set.push((name, value.into()));
+        git
     }
 
     /// The same with another index file: the real one, and its lock, are not touched.
     pub fn with_index(&self, index: &Path) -> Git {
-        Git {
-            dir: self.dir.clone(),
-            index: Some(index.to_owned()),
-        }
+        self.with("GIT_INDEX_FILE", index)
+    }
+
+    /// The same for the tree at `top` with the git directory `git_dir`, whatever a `.git` in it says.
+    pub fn of_tree(git_dir: &Path, top: &Path) -> Git {
+        Git::at(top)
+            .with("GIT_DIR", git_dir)
+            .with("GIT_WORK_TREE", top)
+    }
+
+    /// The same that also sees the objects of another repository.
+    pub fn with_objects(&self, objects: &Path) -> Git {
+        self.with("GIT_ALTERNATE_OBJECT_DIRECTORIES", objects)
+    }
+
+    /// The same that fetches nothing that a partial clone left out.
+    pub fn offline(&self) -> Git {
+        self.with("GIT_NO_LAZY_FETCH", "1")
+    }
+
+    /// The same with paths taken as they are, without patterns in them.
+    pub fn literal(&self) -> Git {
+        self.with("GIT_LITERAL_PATHSPECS", "1")
+    }
+
+    /// The same for work of ours on refs that the guard of an agent's tree would stop.
+    pub fn unguarded(&self) -> Git {
+        self.with("SPORE_GUARD", "off")
     }
 
     /// A command to which arguments can be added. Variables that would lead it to another
@@ -49,13 +80,11 @@ impl Git {
         ] {
             command.env_remove(name);
         }
-        if let Some(index) = &self.index {
-            command.env("GIT_INDEX_FILE", index);
-        }
         command
             .env("LC_ALL", "C")
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("GIT_OPTIONAL_LOCKS", "0")
+            .envs(self.set.iter().map(|(name, value)| (name, value)))
             .current_dir(&self.dir)
             .stdin(Stdio::null())
             .args(args);

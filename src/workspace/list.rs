@@ -1,12 +1,13 @@
 //! How the trees stand: what git, the file system and the process table say, nothing guessed.
 
-use std::collections::HashMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 
 use super::fill::in_parallel;
 use super::index::Index;
+use super::landed::has_landed;
+use super::life::Processes;
 use super::{Error, Git, Tree};
 
 /// How a tree stands.
@@ -30,7 +31,7 @@ pub struct Facts {
 
 /// The facts of each tree, in order.
 pub fn facts(trees: &[Tree]) -> Result<Vec<Facts>, Error> {
-    let processes = processes();
+    let processes = Processes::now();
     in_parallel(trees.len(), |place| {
         let tree = &trees[place];
         let git = tree.git();
@@ -43,7 +44,7 @@ pub fn facts(trees: &[Tree]) -> Result<Vec<Facts>, Error> {
             size: tracked_size(&tree.git_dir),
             seen: seen(&tree.git_dir),
             landed: has_landed(&git, &tree.notes.base, "HEAD")?,
-            pids: inside(&processes, &tree.path),
+            pids: processes.inside(&tree.path),
         })
     })
 }
@@ -78,25 +79,6 @@ fn ahead_behind(git: &Git, base: &str) -> Result<Option<(u32, u32)>, Error> {
         .and_then(|(ahead, behind)| Some((ahead.parse().ok()?, behind.parse().ok()?))))
 }
 
-/// Whether `base` holds everything that `branch` brings: as commits, or as content after a squash
-/// or a rebase (merging would change nothing). Offline.
-pub fn has_landed(git: &Git, base: &str, branch: &str) -> Result<bool, Error> {
-    if git
-        .output(&["merge-base", "--is-ancestor", branch, base])?
-        .status
-        .success()
-    {
-        return Ok(true);
-    }
-    let (Some(merged), Some(tree)) = (
-        git.ask(&["merge-tree", "--write-tree", base, branch])?,
-        git.ask(&["rev-parse", "-q", "--verify", &format!("{base}^{{tree}}")])?,
-    ) else {
-        return Ok(false);
-    };
-    Ok(merged.lines().next() == Some(tree.as_str()))
-}
-
 fn tracked_size(git_dir: &Path) -> u64 {
     let index = Index::read(&git_dir.join("index")).ok().flatten();
     let entries = index.into_iter().flat_map(|index| index.entries);
@@ -108,33 +90,6 @@ fn seen(git_dir: &Path) -> Option<SystemTime> {
         .iter()
         .filter_map(|file| fs::metadata(git_dir.join(file)).ok()?.modified().ok())
         .max()
-}
-
-/// The working directory of every process that we may look at (Linux; elsewhere none is known).
-fn processes() -> HashMap<u32, PathBuf> {
-    let mut found = HashMap::new();
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let pid = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok());
-        if let (Some(pid), Ok(cwd)) = (pid, fs::read_link(entry.path().join("cwd"))) {
-            found.insert(pid, cwd);
-        }
-    }
-    found.remove(&std::process::id());
-    found
-}
-
-fn inside(processes: &HashMap<u32, PathBuf>, top: &Path) -> Vec<u32> {
-    let top = fs::canonicalize(top).unwrap_or_else(|_| top.to_owned());
-    let mut pids: Vec<u32> = processes
-        .iter()
-        .filter(|(_, cwd)| cwd.starts_with(&top))
-        .map(|(pid, _)| *pid)
-        .collect();
-    pids.sort_unstable();
-    pids
 }
 
 #[cfg(test)]

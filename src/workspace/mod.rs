@@ -37,6 +37,8 @@ pub mod fill;
 pub mod git;
 pub mod index;
 pub mod journal;
+pub mod landed;
+pub mod life;
 pub mod list;
 pub mod plan;
 pub mod salvage;
