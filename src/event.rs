@@ -24,6 +24,8 @@
 //! | `run-began` | `run`, `agent`, `task`, `epoch`, `command`, `holder` | the run is new |
 //! | `run-alive` | `run`, `n`, signs | the run goes on, and `n` is newer than that of its last sign |
 //! | `run-ended` | `run`, `outcome`, `exit`, `retry_at`, `why`, signs | the run goes on |
+//! | `acting` | `action`, `why` | nothing was heard of its correlation id, which is not empty |
+//! | `acted` | `action`, `result` | its correlation id, which is not empty, has no result yet |
 //! | anything else | anything | never: it is kept and passed over |
 //!
 //! A lease is `boot` (eight hex digits), `until_boot_ms` (the deadline on the clock of that boot,
@@ -151,6 +153,10 @@ pub enum What {
         why: Option<String>,
         signs: Signs,
     },
+    /// An action is being carried out; what was decided, so that a second try does the same.
+    Acting { action: String, why: Option<String> },
+    /// An action was carried out; its result is one JSON object.
+    Acted { action: String, result: String },
     /// Something that this version does not know: the line as it was.
     Other { line: String },
 }
@@ -252,6 +258,10 @@ struct Line<'a> {
     usd_micros: Option<u64>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     why: Option<Cow<'a, str>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    action: Option<Cow<'a, str>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    result: Option<&'a RawValue>,
 }
 
 impl Event {
@@ -401,6 +411,14 @@ impl Line<'_> {
                 why,
                 signs: self.signs(),
             },
+            "acting" => What::Acting {
+                action: text(&self.action)?,
+                why,
+            },
+            "acted" => What::Acted {
+                action: text(&self.action)?,
+                result: self.result?.get().to_owned(),
+            },
             _ => return None,
         })
     }
@@ -444,6 +462,8 @@ impl What {
             What::RunBegan { .. } => "run-began",
             What::RunAlive { .. } => "run-alive",
             What::RunEnded { .. } => "run-ended",
+            What::Acting { .. } => "acting",
+            What::Acted { .. } => "acted",
             What::Other { .. } => "other",
         }
     }
@@ -592,6 +612,14 @@ impl What {
                 line.why = maybe(why);
                 line.set_signs(signs);
             }
+            What::Acting { action, why } => {
+                line.action = some(action);
+                line.why = maybe(why);
+            }
+            What::Acted { action, result } => {
+                line.action = some(action);
+                line.result = serde_json::from_str(result).ok();
+            }
             What::Other { .. } => {}
         }
         line
@@ -630,6 +658,10 @@ pub struct State {
     pub paths: BTreeMap<String, PathState>,
     /// Every agent run.
     pub runs: BTreeMap<String, RunState>,
+    /// How each agent that ever claimed a task fared.
+    pub records: BTreeMap<String, Record>,
+    /// Every action that was begun, by its correlation id.
+    pub actions: BTreeMap<String, ActionState>,
 }
 
 /// An agent, as far as the journal knows.
@@ -639,6 +671,49 @@ pub struct AgentState {
     pub epoch: u64,
     /// Whether it is there.
     pub present: bool,
+}
+
+/// How an agent fared with its tasks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Record {
+    /// Tasks done.
+    pub done: u32,
+    /// Tries that failed, limits not counted.
+    pub failed: u32,
+    /// How many of them since it last did one.
+    pub in_a_row: u32,
+    /// When it was last heard of: a claim, a sign of life, an outcome. RFC 3339.
+    pub heard: String,
+    /// How its last try ended, unless it was done.
+    pub last_failure: Option<Failure>,
+}
+
+/// A try that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The task.
+    pub task: String,
+    /// The exit status.
+    pub exit: u8,
+    /// What follows for the task.
+    pub then: Then,
+    /// Not before that time.
+    pub retry_at: Option<String>,
+    /// What happened.
+    pub why: Option<String>,
+    /// When, RFC 3339.
+    pub at: String,
+}
+
+/// An action that was begun.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ActionState {
+    /// Verb and noun.
+    pub action: String,
+    /// What was decided before anything was done.
+    pub decided: Option<String>,
+    /// The result, one JSON object; none as long as it is not known.
+    pub result: Option<String>,
 }
 
 /// A task, as far as the journal knows.
@@ -652,6 +727,8 @@ pub struct TaskState {
     pub failures: u32,
     /// Since when it is as far as it is, RFC 3339.
     pub since: String,
+    /// When its holder last gave a sign of life, RFC 3339.
+    pub heard: String,
     /// What the records of its last claim carry.
     pub correlation_id: String,
     /// Who failed last.
@@ -772,6 +849,9 @@ impl State {
 
     /// Lets one event happen.
     pub fn apply(&mut self, event: &Event) -> Effect {
+        if let What::Acting { .. } | What::Acted { .. } = event.what {
+            return self.apply_action(event);
+        }
         let effect = self.apply_what(&event.what);
         if effect != Effect::Applied {
             return effect;
@@ -782,6 +862,12 @@ impl State {
                 if let Some(known) = self.tasks.get_mut(task) {
                     known.correlation_id.clone_from(&event.correlation_id);
                     known.since.clone_from(&event.at);
+                    known.heard.clone_from(&event.at);
+                }
+            }
+            What::Renewed { task, .. } => {
+                if let Some(known) = self.tasks.get_mut(task) {
+                    known.heard.clone_from(&event.at);
                 }
             }
             What::Released { task, .. }
@@ -811,12 +897,84 @@ impl State {
             }
             _ => {}
         }
+        self.note(event);
         effect
+    }
+
+    /// Keeps the record of the agent that an event, which had an effect, is about.
+    fn note(&mut self, event: &Event) {
+        let agent = match &event.what {
+            What::Claimed { agent, .. } | What::Done { agent, .. } | What::Failed { agent, .. } => {
+                agent
+            }
+            What::Renewed { task, .. } => match self.tasks.get(task).map(|known| &known.phase) {
+                Some(Phase::Claimed { agent, .. }) => agent,
+                _ => return,
+            },
+            _ => return,
+        };
+        let record = self.records.entry(agent.clone()).or_default();
+        record.heard.clone_from(&event.at);
+        match &event.what {
+            What::Done { .. } => {
+                record.done += 1;
+                record.in_a_row = 0;
+                record.last_failure = None;
+            }
+            What::Failed {
+                task,
+                exit,
+                then,
+                retry_at,
+                why,
+                ..
+            } => {
+                if *then != Then::Later {
+                    record.failed += 1;
+                    record.in_a_row += 1;
+                }
+                record.last_failure = Some(Failure {
+                    task: task.clone(),
+                    exit: *exit,
+                    then: *then,
+                    retry_at: retry_at.clone(),
+                    why: why.clone(),
+                    at: event.at.clone(),
+                });
+            }
+            _ => {}
+        }
+    }
+
+    fn apply_action(&mut self, event: &Event) -> Effect {
+        if event.correlation_id.is_empty() {
+            return Effect::Stale;
+        }
+        let known = self.actions.get(&event.correlation_id);
+        let state = match &event.what {
+            What::Acting { action, why } if known.is_none() => ActionState {
+                action: action.clone(),
+                decided: why.clone(),
+                result: None,
+            },
+            What::Acted { action, result } if known.is_none_or(|k| k.result.is_none()) => {
+                ActionState {
+                    action: action.clone(),
+                    decided: known.and_then(|known| known.decided.clone()),
+                    result: Some(result.clone()),
+                }
+            }
+            _ => return Effect::Stale,
+        };
+        self.actions.insert(event.correlation_id.clone(), state);
+        Effect::Applied
     }
 
     fn apply_what(&mut self, what: &What) -> Effect {
         let applied = match what {
-            What::Other { .. } => return Effect::Unknown,
+            What::Other { .. } | What::Acting { .. } | What::Acted { .. } => {
+                return Effect::Unknown;
+            }
             What::PlanAdopted { plan_id, epoch } => {
                 let newer = self.plan.as_ref().is_none_or(|(_, now)| epoch > now);
                 if newer {
@@ -1241,6 +1399,90 @@ mod tests {
         }
         let more = r#"{"v":1,"type":"done","new":{"a":[1]},"task":"1","agent":"a","epoch":1}"#;
         assert_eq!(Event::read(more).unwrap().what.name(), "done");
+    }
+
+    #[test]
+    fn an_action_is_begun_and_answered_once_and_its_result_comes_back_as_it_was() {
+        let event = |id: &str, what: What| Event {
+            at: "2026-11-24T09:00:00Z".into(),
+            correlation_id: id.into(),
+            what,
+        };
+        let acting = |why: &str| What::Acting {
+            action: "scale swarm".into(),
+            why: Some(why.into()),
+        };
+        let acted = |result: &str| What::Acted {
+            action: "scale swarm".into(),
+            result: result.into(),
+        };
+        let mut state = State::default();
+        for (what, effect) in [
+            (acting("to 3"), Effect::Applied),
+            (acting("to 4"), Effect::Stale),
+            (acted(r#"{"success":true,"n":1e400}"#), Effect::Applied),
+            (acted("{}"), Effect::Stale),
+            (acting("to 5"), Effect::Stale),
+        ] {
+            let event = event("c", what);
+            assert_eq!(Event::read(&event.line()).as_ref(), Some(&event));
+            assert_eq!(state.apply(&event), effect);
+        }
+        let known = &state.actions["c"];
+        assert_eq!(known.decided.as_deref(), Some("to 3"));
+        assert_eq!(
+            known.result.as_deref(),
+            Some(r#"{"success":true,"n":1e400}"#)
+        );
+        assert_eq!(state.apply(&event("", acted("{}"))), Effect::Stale);
+    }
+
+    #[test]
+    fn the_record_of_an_agent_counts_what_had_an_effect() {
+        let mut state = State::default();
+        let mut happen = |at: &str, what: What| {
+            state.apply(&Event {
+                at: at.into(),
+                correlation_id: String::new(),
+                what,
+            })
+        };
+        let claimed = |epoch| What::Claimed {
+            task: "1".into(),
+            agent: "a".into(),
+            epoch,
+            lease: Lease::default(),
+        };
+        let failed = |epoch, then| What::Failed {
+            task: "1".into(),
+            agent: "a".into(),
+            epoch,
+            exit: 14,
+            then,
+            retry_at: None,
+            why: None,
+        };
+        happen("1", claimed(1));
+        happen("2", failed(1, Then::Retry));
+        assert_eq!(happen("3", failed(1, Then::Retry)), Effect::Stale);
+        happen("4", claimed(2));
+        happen("5", failed(2, Then::Later));
+        happen("6", claimed(3));
+        let lease = Lease::default();
+        let renewed = What::Renewed {
+            task: "1".into(),
+            epoch: 3,
+            n: 1,
+            lease,
+        };
+        happen("7", renewed);
+        let record = &state.records["a"];
+        assert_eq!(
+            (record.failed, record.in_a_row, &*record.heard),
+            (1, 1, "7")
+        );
+        assert_eq!(record.last_failure.as_ref().unwrap().at, "5");
+        assert_eq!(state.task("1").heard, "7");
     }
 
     #[test]
