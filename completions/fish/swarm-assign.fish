@@ -26,6 +26,7 @@ end
 
 complete -c swarm-assign -n "__fish_swarm_assign_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c swarm-assign -n "__fish_swarm_assign_needs_command" -s V -l version -d 'Print version'
+complete -c swarm-assign -n "__fish_swarm_assign_needs_command" -f -a "plan" -d 'Say who does what, in which order: a table, or another form'
 complete -c swarm-assign -n "__fish_swarm_assign_needs_command" -f -a "adopt" -d 'Put a plan in force: a plan as JSON, from a file or standard input'
 complete -c swarm-assign -n "__fish_swarm_assign_needs_command" -f -a "next" -d 'Claim the best ready task for an agent and print it'
 complete -c swarm-assign -n "__fish_swarm_assign_needs_command" -f -a "renew" -d 'Say that work on a task goes on'
@@ -35,6 +36,53 @@ complete -c swarm-assign -n "__fish_swarm_assign_needs_command" -f -a "fail" -d 
 complete -c swarm-assign -n "__fish_swarm_assign_needs_command" -f -a "retry" -d 'Open a task again that waits for a person or a time, or was done'
 complete -c swarm-assign -n "__fish_swarm_assign_needs_command" -f -a "claim-path" -d 'Keep files for an agent, or give them back'
 complete -c swarm-assign -n "__fish_swarm_assign_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand plan" -l format -d 'The form of the lists (otherwise told by name and content)' -r -f -a "kiro\t''
+cc-sdd\t''
+speckit\t''
+taskmaster\t''
+beads\t''
+openspec\t''
+bmad\t''
+claude\t''
+ralph\t''
+github\t''
+ours\t''"
+complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand plan" -l order -d 'What order means where a list does not say it (otherwise `order` of swarm.toml, else strict)' -r -f -a "strict\t''
+phase\t''
+infer\t''"
+complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand plan" -l missing -d 'Take a dependency that leads nowhere as a mistake, as not done elsewhere, or as done' -r -f -a "error\t''
+warn\t''
+done\t''"
+complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand plan" -l cancelled -d 'Take a dependency on a cancelled task as satisfied, or as blocked' -r -f -a "satisfied\t''
+blocked\t''"
+complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand plan" -l stale-after -d 'Take tasks in progress as not begun when nothing was heard for so long, as taken otherwise' -r
+complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand plan" -l ignore-overlap -d 'Files that several tasks may change at a time; repeatable' -r
+complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand plan" -s C -l repo -d 'The repository, as if started there' -r -F
+complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand plan" -l root -d 'The swarm\'s directory (otherwise: `git config spore.root`, else `<repository>.swarm`)' -r -F
+complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand plan" -s n -l count -d 'So many agents: those of swarm.toml first, then kiro-1, kiro-2 …' -r
+complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand plan" -l agents -d 'The agents: names with commas between them (`kiro-1,kiro-2:ios+swift`), or a file that describes them' -r
+complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand plan" -l strategy -d 'How tasks are given to agents' -r -f -a "round_robin\t''
+load_balanced\t''
+dependency_aware\t''
+capability_based\t''"
+complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand plan" -l effort -d 'How hard to search, in milliseconds of one core; 0 is list scheduling and one improvement' -r
+complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand plan" -l pool -d 'At most N tasks of a sort at a time; words or patterns of titles may follow: `build=1:cargo,*release*`' -r
+complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand plan" -l pin -d 'Only this agent may do the task' -r
+complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand plan" -l not -d 'This agent may not do the task' -r
+complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand plan" -l first -d 'Do this task as early as possible, with all that it waits for' -r
+complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand plan" -l after -d 'Let the first task wait for the second' -r
+complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand plan" -l history -d 'Tell which files changed together in the last N commits' -r
+complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand plan" -l skip-optional -d 'Leave out optional tasks'
+complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand plan" -l lock-predicted -d 'Let tasks exclude each other by files that history predicts'
+complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand plan" -l partial -d 'Plan the rest when nobody can do some tasks'
+complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand plan" -l json -d 'Print one JSON object: a DistributionPlan, then what else is known'
+complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand plan" -l tsv -d 'Print one line a task with tabs between the columns'
+complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand plan" -l mermaid -d 'Print a Mermaid flow chart'
+complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand plan" -l dot -d 'Print a graph for Graphviz'
+complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand plan" -l svg -d 'Print a Gantt chart as SVG'
+complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand plan" -l matrix -d 'Print a job matrix for CI: one job for each agent that has work'
+complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand plan" -l adopt -d 'Put the plan in force as well'
+complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand plan" -s h -l help -d 'Print help'
 complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand adopt" -s C -l repo -d 'The repository, as if started there' -r -F
 complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand adopt" -l root -d 'The swarm\'s directory (otherwise: `git config spore.root`, else `<repository>.swarm`)' -r -F
 complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand adopt" -s h -l help -d 'Print help'
@@ -91,12 +139,13 @@ complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand claim-path" -l
 complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand claim-path" -l holder -d 'The process it is held by: when that dies, it is free at once' -r
 complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand claim-path" -l release -d 'Give them back'
 complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand claim-path" -s h -l help -d 'Print help'
-complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand help; and not __fish_seen_subcommand_from adopt next renew release done fail retry claim-path help" -f -a "adopt" -d 'Put a plan in force: a plan as JSON, from a file or standard input'
-complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand help; and not __fish_seen_subcommand_from adopt next renew release done fail retry claim-path help" -f -a "next" -d 'Claim the best ready task for an agent and print it'
-complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand help; and not __fish_seen_subcommand_from adopt next renew release done fail retry claim-path help" -f -a "renew" -d 'Say that work on a task goes on'
-complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand help; and not __fish_seen_subcommand_from adopt next renew release done fail retry claim-path help" -f -a "release" -d 'Give a task back, undone'
-complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand help; and not __fish_seen_subcommand_from adopt next renew release done fail retry claim-path help" -f -a "done" -d 'Say that a task is done'
-complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand help; and not __fish_seen_subcommand_from adopt next renew release done fail retry claim-path help" -f -a "fail" -d 'Say that a try failed; its exit status decides what follows'
-complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand help; and not __fish_seen_subcommand_from adopt next renew release done fail retry claim-path help" -f -a "retry" -d 'Open a task again that waits for a person or a time, or was done'
-complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand help; and not __fish_seen_subcommand_from adopt next renew release done fail retry claim-path help" -f -a "claim-path" -d 'Keep files for an agent, or give them back'
-complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand help; and not __fish_seen_subcommand_from adopt next renew release done fail retry claim-path help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand help; and not __fish_seen_subcommand_from plan adopt next renew release done fail retry claim-path help" -f -a "plan" -d 'Say who does what, in which order: a table, or another form'
+complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand help; and not __fish_seen_subcommand_from plan adopt next renew release done fail retry claim-path help" -f -a "adopt" -d 'Put a plan in force: a plan as JSON, from a file or standard input'
+complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand help; and not __fish_seen_subcommand_from plan adopt next renew release done fail retry claim-path help" -f -a "next" -d 'Claim the best ready task for an agent and print it'
+complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand help; and not __fish_seen_subcommand_from plan adopt next renew release done fail retry claim-path help" -f -a "renew" -d 'Say that work on a task goes on'
+complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand help; and not __fish_seen_subcommand_from plan adopt next renew release done fail retry claim-path help" -f -a "release" -d 'Give a task back, undone'
+complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand help; and not __fish_seen_subcommand_from plan adopt next renew release done fail retry claim-path help" -f -a "done" -d 'Say that a task is done'
+complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand help; and not __fish_seen_subcommand_from plan adopt next renew release done fail retry claim-path help" -f -a "fail" -d 'Say that a try failed; its exit status decides what follows'
+complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand help; and not __fish_seen_subcommand_from plan adopt next renew release done fail retry claim-path help" -f -a "retry" -d 'Open a task again that waits for a person or a time, or was done'
+complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand help; and not __fish_seen_subcommand_from plan adopt next renew release done fail retry claim-path help" -f -a "claim-path" -d 'Keep files for an agent, or give them back'
+complete -c swarm-assign -n "__fish_swarm_assign_using_subcommand help; and not __fish_seen_subcommand_from plan adopt next renew release done fail retry claim-path help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -22,7 +22,7 @@ pub struct Pool {
     pub name: String,
     /// How many at a time.
     pub capacity: u32,
-    /// Further words by which a title takes part.
+    /// Further words by which a title takes part, and patterns with `*` for whole keys and titles.
     pub words: Vec<String>,
 }
 
@@ -55,6 +55,11 @@ pub struct Options {
     pub predicted: Vec<(String, String, f64)>,
     /// Whether predicted files count as touched.
     pub lock_predicted: bool,
+    /// Tasks of the list (by index) that can't be done now, and why; they are left out, with what
+    /// waits for them.
+    pub held: Vec<(usize, String)>,
+    /// What the plan's warnings begin with.
+    pub warnings: Vec<String>,
     /// What `created_at` says.
     pub created_at: String,
 }
@@ -76,6 +81,8 @@ impl Options {
             partial: false,
             predicted: Vec::new(),
             lock_predicted: false,
+            held: Vec::new(),
+            warnings: Vec::new(),
             created_at: "1970-01-01T00:00:00Z".to_owned(),
         }
     }
@@ -120,6 +127,8 @@ pub enum PlanError {
         message: String,
         /// Which edge to drop.
         hint: String,
+        /// That edge, an index in the list's edges.
+        edge: Option<usize>,
     },
     /// The list itself has errors.
     #[error("{}", .0.join("\n"))]
@@ -374,7 +383,7 @@ impl<'a> Ready<'a> {
             touches: vec![Vec::new(); list.tasks.len()],
             resources: Vec::new(),
             uses: Vec::new(),
-            warnings: Vec::new(),
+            warnings: options.warnings.clone(),
             edges: list.edges.clone(),
             list,
             flow,
@@ -412,7 +421,7 @@ impl<'a> Ready<'a> {
             ..List::default()
         };
         for (task, before) in &options.after {
-            let option = format!("--after {task}={before}");
+            let option = format!("--after {task} {before}");
             let edge = Edge {
                 from: Node::Task(self.task(&option, before)?),
                 to: Node::Task(self.task(&option, task)?),
@@ -437,7 +446,7 @@ impl<'a> Ready<'a> {
             let skipped = options.skip_optional && task.optional;
             self.planned[index] = task.is_work() && !task.is_over() && !skipped;
         }
-        self.leave_out_deferred();
+        self.leave_out(&options.held);
         for (index, task) in list.tasks.iter().enumerate() {
             if self.planned[index] {
                 (self.ms[index], self.said[index]) = estimate(task);
@@ -445,29 +454,32 @@ impl<'a> Ready<'a> {
         }
     }
 
-    /// What is put off, and what waits for it, is not planned.
-    fn leave_out_deferred(&mut self) {
+    /// What is put off or can't be done, and what waits for it, is not planned.
+    fn leave_out(&mut self, held: &[(usize, String)]) {
         let list = self.list;
-        let deferred: Vec<u32> = (0..list.tasks.len())
-            .filter(|&t| self.planned[t] && list.tasks[t].state == State::Deferred)
-            .map(|t| t as u32)
-            .collect();
-        if deferred.is_empty() {
+        let mut reasons: BTreeMap<usize, String> = BTreeMap::new();
+        for (task, why) in held {
+            reasons.entry(*task).or_insert_with(|| why.clone());
+        }
+        for (index, task) in list.tasks.iter().enumerate() {
+            if self.planned[index] && task.state == State::Deferred {
+                reasons.insert(index, format!("{} is deferred", task.key));
+            }
+        }
+        if reasons.is_empty() {
             return;
         }
         let after = super::problem::Rows::new(
             self.flow.nodes,
             self.flow.edges.iter().map(|e| (e.from, e.to)),
         );
-        for first in deferred {
-            let task = &list.tasks[first as usize];
+        let mut seen = vec![false; self.flow.nodes];
+        for (first, why) in reasons {
+            let place = list.at(list.tasks[first].place);
             self.warnings.push(format!(
-                "{}: {} is deferred: it is left out, with what waits for it",
-                list.at(task.place),
-                task.key
+                "{place}: {why}: it is left out, with what waits for it"
             ));
-            let mut open = vec![first];
-            let mut seen = vec![false; self.flow.nodes];
+            let mut open = vec![first as u32];
             while let Some(node) = open.pop() {
                 if std::mem::replace(&mut seen[node as usize], true) {
                     continue;
@@ -770,7 +782,7 @@ impl<'a> Ready<'a> {
     }
 
     fn cycle(&self, nodes: &[u32]) -> PlanError {
-        let mut behind: Vec<&Edge> = Vec::new();
+        let mut behind: Vec<usize> = Vec::new();
         for (place, &from) in nodes.iter().enumerate() {
             let to = nodes[(place + 1) % nodes.len()];
             let edge = self
@@ -778,7 +790,7 @@ impl<'a> Ready<'a> {
                 .edges
                 .iter()
                 .find(|e| e.from == from && e.to == to);
-            behind.extend(edge.and_then(|e| e.edge).map(|e| &self.edges[e as usize]));
+            behind.extend(edge.and_then(|e| e.edge).map(|e| e as usize));
         }
         let mut names: Vec<String> = nodes.iter().map(|&n| self.node(n)).collect();
         names.dedup();
@@ -786,7 +798,8 @@ impl<'a> Ready<'a> {
             names.pop();
         }
         names.push(names[0].clone());
-        let lines: Vec<String> = behind.iter().map(|e| self.place(e.place)).collect();
+        let line = |e: &usize| self.place(self.edges[*e].place);
+        let lines: Vec<String> = behind.iter().map(line).collect();
         let at = lines.first().cloned().unwrap_or_default();
         let message = if names.len() == 2 {
             format!("{at}: {} depends on itself", names[0])
@@ -797,8 +810,10 @@ impl<'a> Ready<'a> {
                 lines.join(", ")
             )
         };
-        let weakest = behind.iter().min_by_key(|e| e.strength);
+        let weakest = behind.iter().copied();
+        let weakest = weakest.min_by_key(|&e| self.edges[e].strength);
         let hint = weakest.map_or(String::new(), |edge| {
+            let edge = &self.edges[edge];
             format!(
                 "drop the {} edge at {} ({})",
                 edge.strength.name(),
@@ -806,7 +821,11 @@ impl<'a> Ready<'a> {
                 edge.why.name()
             )
         });
-        PlanError::Cycle { message, hint }
+        PlanError::Cycle {
+            message,
+            hint,
+            edge: weakest,
+        }
     }
 }
 
@@ -816,6 +835,19 @@ impl Pool {
             self.name.eq_ignore_ascii_case(word)
                 || self.words.iter().any(|w| w.eq_ignore_ascii_case(word))
         };
+        let mut patterns = self
+            .words
+            .iter()
+            .filter(|word| word.contains('*'))
+            .peekable();
+        if patterns.peek().is_some() {
+            // A title is no path: a slash in it is a letter like others.
+            let flat = |text: &str| text.to_lowercase().replace('/', " ");
+            let (key, title) = (flat(task.key.as_str()), flat(&task.title));
+            if patterns.any(|word| glob(&flat(word), &key) || glob(&flat(word), &title)) {
+                return true;
+            }
+        }
         task.locks.iter().any(|lock| named(lock))
             || task
                 .title

@@ -21,6 +21,7 @@ mod bound;
 mod build;
 mod diff;
 mod gantt;
+mod history;
 mod plan;
 mod problem;
 mod render;
@@ -37,6 +38,7 @@ pub use build::{
 };
 pub use diff::{Change, Difference, diff};
 pub use gantt::svg;
+pub use history::co_changes;
 pub use plan::{Plan, PlannedEdge, PlannedTask, Resource, Strategy, human, iso};
 pub use problem::{Group, Input, Machine, Problem, ProblemError, Rows, Use};
 pub use render::{dot, matrix, mermaid, table, tsv, why};

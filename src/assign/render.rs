@@ -22,10 +22,16 @@ fn cut(text: &str, width: usize) -> String {
 /// The readable table: one line a task in the order of starts, then what to know about the whole.
 /// `*` marks the longest chain.
 pub fn table(plan: &Plan) -> String {
-    let mut text = format!("{}\n", summary(plan));
     if plan.tasks.is_empty() {
-        return text;
+        let (done, notes): (Vec<&String>, Vec<&String>) =
+            plan.warnings.iter().partition(|w| w.starts_with("all "));
+        let headline = done
+            .first()
+            .map_or("nothing can be done now", |w| w.as_str());
+        let notes = notes.iter().map(|warning| format!("note: {warning}\n"));
+        return format!("{headline}\n{}", notes.collect::<String>());
     }
+    let mut text = format!("{}\n", summary(plan));
     let id = width(plan, 4, |t| t.id.chars().count());
     let agent = width(plan, 5, |t| t.agent.chars().count());
     let _ = writeln!(

@@ -18,7 +18,7 @@ use crate::action::model::{
 };
 use crate::action::time::Timestamp;
 use crate::action::{Fill, Wire, WirePath};
-use crate::swarm::{Config, Root, root};
+use crate::swarm::{self, Config, Root, root};
 use crate::theme::Scheme;
 use crate::workspace::list::{self, Facts};
 use crate::workspace::plan::Wanted;
@@ -44,7 +44,8 @@ Ignored files that a tree needs come along by the patterns of `.worktreeinclude`
 `include` under `[worktree]` in `swarm.toml` (copied, linked or filled in).",
     input: "\
 With `--plan`, one DistributionPlan as JSON, at most 64 MiB; the agents are the members of
-`instance_assignments`, in that order, with their tasks.",
+`instance_assignments`, in that order, with their tasks. A plan of `swarm-assign` is put in force, as
+`swarm-assign adopt` does, once all trees stand.",
     output: "\
 A line of JSON for each agent, a KiroInstance: `instance_id` is the agent's name, `worktree_info` its
 tree, `peacock_theme` its colours. Our additions stand after its members: `slot`, `epoch`, `base`,
@@ -217,8 +218,9 @@ impl Tool for Args {
             return self.list(&root, out);
         }
         let config = Config::read(&root)?;
+        let plan = self.plan.as_deref().map(read_plan).transpose()?;
         let request = Request {
-            wanted: self.wanted(&root, &config)?,
+            wanted: self.wanted(&root, &config, plan.as_ref())?,
             base: self.base.clone().or(config.worktree.base.clone()),
             max_behind: self.max_behind.or(config.worktree.max_behind),
             branch: self
@@ -237,6 +239,9 @@ impl Tool for Args {
                 say(&format!("{what} …\n"));
             }
         })?;
+        if let Some((text, _)) = plan.filter(|(text, _)| !self.dry_run && says_tasks(text)) {
+            swarm::plan::Plan::adopt(&root, &text, &uuid::Uuid::new_v4().to_string())?;
+        }
         for settled in &spawned.settled {
             say(&format!("worktree-spawn: {settled}\n"));
         }
@@ -256,7 +261,12 @@ impl Tool for Args {
 
 impl Args {
     /// Who is to get a tree.
-    fn wanted(&self, root: &Root, config: &Config) -> Result<Vec<Wanted>> {
+    fn wanted(
+        &self,
+        root: &Root,
+        config: &Config,
+        plan: Option<&(String, DistributionPlan)>,
+    ) -> Result<Vec<Wanted>> {
         let one = |name: &str, tasks: Vec<String>| -> Result<Wanted> {
             let agent = name.parse()?;
             Ok(Wanted { agent, tasks })
@@ -265,22 +275,12 @@ impl Args {
             let names = free_names(root, config, count)?;
             return names.iter().map(|name| one(name, Vec::new())).collect();
         }
-        if let Some(file) = &self.plan {
-            let reader = match file.as_str() {
-                "-" => input::stdin::<Args>()?,
-                file => input::open(file)?,
-            };
-            let bytes = input::whole(reader, file, 64 << 20)?;
-            let text = String::from_utf8(bytes).with_context(|| format!("{file:?}"))?;
-            let plan = DistributionPlan::read(&text, &mut Now)
-                .map_err(|error| Failure::usage(format!("{file:?} is no plan: {error}")))?;
-            let agents = plan.instance_assignments.0;
-            if agents.is_empty() {
-                return Err(Failure::usage(format!("{file:?} gives nobody anything to do")).into());
-            }
-            return agents
-                .into_iter()
-                .map(|(name, tasks)| one(&name, tasks))
+        if let Some((_, plan)) = plan {
+            return plan
+                .instance_assignments
+                .0
+                .iter()
+                .map(|(name, tasks)| one(name, tasks.clone()))
                 .collect();
         }
         if self.names.is_empty() {
@@ -352,6 +352,27 @@ impl Args {
         }
         Ok(Status::Done)
     }
+}
+
+/// The text of a plan that gives somebody something to do, and what it says of agents.
+fn read_plan(file: &str) -> Result<(String, DistributionPlan)> {
+    let reader = match file {
+        "-" => input::stdin::<Args>()?,
+        file => input::open(file)?,
+    };
+    let bytes = input::whole(reader, file, 64 << 20)?;
+    let text = String::from_utf8(bytes).with_context(|| format!("{file:?}"))?;
+    let plan = DistributionPlan::read(&text, &mut Now)
+        .map_err(|error| Failure::usage(format!("{file:?} is no plan: {error}")))?;
+    if plan.instance_assignments.0.is_empty() {
+        return Err(Failure::usage(format!("{file:?} gives nobody anything to do")).into());
+    }
+    Ok((text, plan))
+}
+
+/// Whether a plan says enough of its tasks to be put in force: what they wait for and hold.
+fn says_tasks(text: &str) -> bool {
+    serde_json::from_str::<swarm::plan::Plan>(text).is_ok_and(|plan| !plan.tasks.is_empty())
 }
 
 /// Names for `count` more: those of the roster first.

@@ -37,9 +37,11 @@ mod github;
 mod ids;
 mod json;
 pub mod kiro;
+pub mod lint;
 mod markdown;
 pub mod merge;
 mod openspec;
+pub mod order;
 mod ours;
 mod outline;
 mod paths;
@@ -49,6 +51,7 @@ mod taskmaster;
 pub mod tick;
 
 pub use detect::{detect, read};
+pub use order::Order;
 
 /// A list, or several that were merged.
 #[derive(Debug, Clone, Default)]

@@ -14,7 +14,7 @@ use crate::action::model::{self, TaskStatus};
 use crate::action::time::TimeDelta;
 use crate::cli::args::{RootArgs, duration};
 use crate::cli::error::{Failure, say};
-use crate::cli::{Example, Out, Result, Status, input};
+use crate::cli::{Out, Result, Status, input};
 use crate::event::{Effect, Event, Phase, TaskState, Then, What};
 use crate::id;
 use crate::swarm::hold::Holds;
@@ -26,83 +26,6 @@ use crate::swarm::{Config, Error, Holder, Root, Who};
 
 /// The longest plan that is read from standard input, in bytes.
 const PLAN_LIMIT: u64 = 1 << 30;
-
-/// What this part adds to the manual of `swarm-assign`.
-pub const EXAMPLES: &[Example] = &[
-    Example {
-        says: "Put a plan in force",
-        session: r#"
-$ cat > plan.json <<'END'
-> {"plan_id":"p1","agents":[{"name":"kiro-1"},{"name":"kiro-2"}],"tasks":[
-> {"id":"1","title":"Set up","agent":"kiro-1","duration_ms":60000,"touches":["Cargo.toml"]},
-> {"id":"2","title":"Parse","agent":"kiro-1","duration_ms":120000,"after":["1"],"touches":["src/parse.rs"]},
-> {"id":"3","title":"Print","agent":"kiro-2","duration_ms":60000,"after":["1"]}]}
-> END
-$ swarm-assign adopt --root app.swarm plan.json
-p1
-$ export SPORE_ROOT=$PWD/app.swarm
-$ swarm-assign adopt -C . < plan.json
-p1
-"#,
-    },
-    Example {
-        says: "Take the best task that is ready, and say that it is done",
-        session: r#"
-$ swarm-assign next --agent kiro-1 --lease 45m --json
-{"id":"1","description":"Set up",[..]"status":"assigned","assigned_instance":"kiro-1",[..]"epoch":1,[..]
-$ swarm-assign next --agent kiro-2 || echo "status $?"
-swarm-assign: nothing is ready for kiro-2: 1 is with kiro-1; 2 waits for 1; 3 waits for 1
-status 1
-$ swarm-assign next --agent kiro-1 -n --again
-{"id":"1",[..]
-$ swarm-assign renew 1 --agent kiro-1 --holder $$
-$ swarm-assign done 1 --agent kiro-1 --epoch 1 --commit 9f3c2ab --run r-17
-"#,
-    },
-    Example {
-        says: "Wait at most a minute for the own next task, or ask for a certain one",
-        session: r#"
-$ swarm-assign next --agent kiro-2 --own --wait --timeout 1m
-{"id":"3",[..]
-$ swarm-assign next --agent kiro-1 --task 2
-{"id":"2",[..]
-"#,
-    },
-    Example {
-        says: "Say how a try failed: the exit status decides whether it is tried again",
-        session: r#"
-$ swarm-assign fail 3 --agent kiro-2 --from-exit 75 --retry-at 2036-01-01T00:00:00Z
-limited: not before 2036-01-01T00:00:00Z
-$ swarm-assign fail 2 --agent kiro-1 --from-exit 13 --retries 1 --why 'may not write src/'
-denied: a person must look at it
-$ swarm-assign next --agent kiro-1 || echo "status $?"
-swarm-assign: nothing is ready for kiro-1: 2 waits for a person: denied: may not write src/; 3 is put off until 2036-01-01T00:00:00Z
-status 1
-$ swarm-assign retry 2 --why 'permission given'
-$ swarm-assign next --agent kiro-1
-{"id":"2",[..]
-"#,
-    },
-    Example {
-        says: "An answer from an earlier claim is recorded and does nothing",
-        session: r#"
-$ swarm-assign release 2 --agent kiro-1 --why 'out of memory'
-$ swarm-assign done 2 --agent kiro-1 --epoch 2 || echo "status $?"
-swarm-assign: task "2": too late: claim 2 is over, and nobody has it now
-status 4
-"#,
-    },
-    Example {
-        says: "Keep a file for oneself for a while",
-        session: r#"
-$ swarm-assign claim-path src/main.rs --agent kiro-1
-$ swarm-assign claim-path src/main.rs --agent kiro-2 || echo "status $?"
-swarm-assign: "src/main.rs": kiro-1 has src/main.rs
-status 1
-$ swarm-assign claim-path --release src/main.rs --agent kiro-1
-"#,
-    },
-];
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
