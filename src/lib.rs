@@ -22,6 +22,7 @@
 //! | [`assign`] | who does what, in which order, and why: plans, and new plans after a failure | yes |
 //! | [`event`] | what can happen, and the fold that turns a journal into the state of the swarm | yes |
 //! | [`swarm`] | the swarm on disk: root, configuration, roster, identity, journal | no |
+//! | [`health`] | who is well, who is not, why, and what to do about it | yes |
 //! | [`theme`] | colours that people can tell apart; editor settings | yes |
 //! | [`spool`] | mailboxes on disk: durable delivery, claims, leases | no |
 //! | [`workspace`] | git: spawn, salvage, reap; everything that runs git is here | no |
@@ -32,6 +33,7 @@
 pub mod action;
 pub mod assign;
 pub mod event;
+pub mod health;
 pub mod id;
 pub mod spool;
 pub mod spore;
