@@ -13,6 +13,7 @@
 //! | `plan.json` | the plan in force | whole |
 //! | `hold` | who is paused or stopped ([`hold`]); no file, nobody | whole, or by hand |
 //! | `journal/` | what happened, one JSON line each ([`journal`]) | appended |
+//! | `conductor` | who carries out the plan ([`conductor`]): locked while it lives | by `swarm-ctl run` |
 //! | `runs/RUN/` | what one agent run said and did | by the room `run` |
 //! | `spore/identity.json` in a worktree's own git directory | who works there ([`identity`]) | whole |
 //!
@@ -34,6 +35,7 @@
 //! **Does not**: read the environment (commands do, and pass it in), touch git refs or trees,
 //! or protect against another user who may write to the directory above the root.
 
+pub mod conductor;
 pub mod config;
 pub mod duration;
 pub mod files;
@@ -42,6 +44,7 @@ pub mod holder;
 pub mod identity;
 pub mod journal;
 pub mod lease;
+pub mod news;
 pub mod plan;
 pub mod repository;
 pub mod root;

@@ -35,6 +35,7 @@
 pub mod environment;
 pub mod fill;
 pub mod git;
+pub mod glance;
 pub mod index;
 pub mod journal;
 pub mod landed;
