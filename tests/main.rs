@@ -9,6 +9,7 @@ mod recv;
 mod send;
 mod spool;
 mod spore;
+mod status;
 mod workspace;
 
 #[test]

@@ -290,13 +290,22 @@ pub fn stderr_is_terminal() -> bool {
 
 /// Whether standard error takes colour (no-color.org, bixense.com/clicolors).
 pub fn stderr_has_color(when: super::args::ColorWhen) -> bool {
+    has_color(when, stderr_is_terminal())
+}
+
+/// Whether standard output takes colour.
+pub fn stdout_has_color(when: super::args::ColorWhen) -> bool {
+    has_color(when, io::stdout().is_terminal())
+}
+
+fn has_color(when: super::args::ColorWhen, is_terminal: bool) -> bool {
     use super::args::ColorWhen;
     let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     match when {
         ColorWhen::Always => true,
         ColorWhen::Never => false,
         ColorWhen::Auto if is_set("NO_COLOR") => false,
-        ColorWhen::Auto => is_set("CLICOLOR_FORCE") || stderr_is_terminal(),
+        ColorWhen::Auto => is_set("CLICOLOR_FORCE") || is_terminal,
     }
 }
 

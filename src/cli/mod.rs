@@ -17,6 +17,7 @@ use clap::{CommandFactory, Parser};
 pub mod args;
 pub mod error;
 pub mod input;
+mod look;
 mod mail;
 mod mail_items;
 pub mod manual;
@@ -25,6 +26,7 @@ pub mod spore_read;
 pub mod spore_recv;
 pub mod spore_send;
 pub mod swarm_assign;
+pub mod swarm_status;
 pub mod worktree_spawn;
 
 pub use error::{Result, Status};
@@ -60,6 +62,7 @@ pub fn commands() -> Vec<(clap::Command, Manual)> {
         entry::<spore_recv::Args>(),
         entry::<spore_send::Args>(),
         entry::<swarm_assign::Args>(),
+        entry::<swarm_status::Args>(),
         entry::<worktree_spawn::Args>(),
     ]
 }

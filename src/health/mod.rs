@@ -44,6 +44,8 @@ pub struct Seen {
     pub tasks: Vec<Task>,
     /// Everybody who belongs to the swarm.
     pub agents: Vec<Agent>,
+    /// Mailboxes of others, by name.
+    pub others: Vec<(String, Mail)>,
     /// How firmly each claimed task is held, by its key.
     pub grips: HashMap<String, Grip>,
     /// The runs that have not ended and whose `agent-run` lives.
@@ -351,6 +353,8 @@ pub struct Report {
     pub tasks: Tasks,
     /// The plan in force and since when.
     pub plan: Option<(String, String)>,
+    /// Messages of everybody, others included: those that wait, and those that were given up.
+    pub mail: (u64, u64),
     /// What is to be said about the swarm as a whole.
     pub indicators: Vec<Indicator>,
 }
@@ -394,6 +398,8 @@ pub fn judge(state: &State, seen: &Seen, limits: &Limits) -> Report {
         let place = |patient: &Patient| patient.agent.slot.unwrap_or(u32::MAX);
         (place(a), &a.agent.name).cmp(&(place(b), &b.agent.name))
     });
+    let mail = seen.agents.iter().filter_map(|agent| agent.mail);
+    let mail = mail.chain(seen.others.iter().map(|(_, mail)| *mail));
     let plan = state.plan.as_ref().map(|(id, _)| {
         let since = state.plan_since.clone().unwrap_or_default();
         (id.clone(), since)
@@ -404,6 +410,9 @@ pub fn judge(state: &State, seen: &Seen, limits: &Limits) -> Report {
         tasks: outlook.count(),
         phases: outlook.phases(),
         plan,
+        mail: mail.fold((0, 0), |(unread, dead), mail| {
+            (unread + mail.unread, dead + mail.dead)
+        }),
         indicators: signs::of_the_swarm(state, seen, &outlook, limits),
     }
 }
@@ -536,6 +545,7 @@ impl<'a> Outlook<'a> {
         }
         let found = self
             .with_a_task(&mut patient, limits)
+            .or_else(|| self.at_something_else(&mut patient))
             .or_else(|| self.held(&mut patient))
             .or_else(|| self.after_a_failure(&mut patient));
         if found.is_none() {
@@ -563,8 +573,12 @@ impl<'a> Outlook<'a> {
         let run = run.filter(|(_, run)| {
             run.task.as_deref() == Some(*claim) && run.epoch == Some(known.epoch)
         });
+        let left_alone = run.is_some_and(|(run, known)| {
+            known.ended.is_none() && !self.seen.live_runs.contains(*run)
+        });
         match self.grip(claim) {
-            Grip::Dead => {
+            Grip::Firm if !left_alone => {}
+            Grip::Dead | Grip::Firm => {
                 patient.condition = Condition::Dead;
                 patient.why = match run {
                     Some((run, _)) => format!(
@@ -584,7 +598,6 @@ impl<'a> Outlook<'a> {
                 patient.mend = restart;
                 return Some(());
             }
-            Grip::Firm => {}
         }
         let Some((run, known_run)) = run else {
             patient.condition = Condition::Working;
@@ -634,6 +647,19 @@ impl<'a> Outlook<'a> {
                 length(silent)
             );
         }
+        Some(())
+    }
+
+    /// One that runs without a claim of a task.
+    fn at_something_else(&self, patient: &mut Patient) -> Option<()> {
+        let (run, known) = self.runs.get(patient.agent.name.as_str())?;
+        if !self.seen.live_runs.contains(*run) {
+            return None;
+        }
+        patient.condition = Condition::Working;
+        patient.task.clone_from(&known.task);
+        patient.since = Some(known.since.clone());
+        patient.why = format!("{} runs, by no claim that counts", known.command);
         Some(())
     }
 

@@ -4,7 +4,7 @@
 use crate::action::json::Value;
 use crate::event::{Phase, Record, State, TaskState};
 
-use super::{Grip, Indicator, Level, Limits, Outlook, Seen, length, millis, shell};
+use super::{Grip, Indicator, Level, Limits, Mail, Outlook, Seen, length, millis, shell};
 
 /// Every finding that is not about one agent alone.
 pub(super) fn of_the_swarm(
@@ -45,7 +45,7 @@ pub(super) fn of_the_swarm(
         let sign = sign.mend(format!("kill {}", orphan.pid));
         sign.with("pid", u64::from(orphan.pid))
     }));
-    signs.extend(seen.agents.iter().flat_map(|agent| of_mail(agent, limits)));
+    signs.extend(all_mail(seen).flat_map(|(name, mail)| of_mail(name, mail, limits)));
     signs.extend(throughput(state, seen, outlook, limits));
     if seen.torn > 0 {
         let said = format!(
@@ -125,11 +125,17 @@ fn thrash(id: &str, known: &TaskState, limits: &Limits) -> Option<Indicator> {
     })
 }
 
-fn of_mail(agent: &super::Agent, limits: &Limits) -> Vec<Indicator> {
-    let name = &agent.name;
-    let Some(mail) = agent.mail else {
-        return Vec::new();
-    };
+fn all_mail(seen: &Seen) -> impl Iterator<Item = (&str, Mail)> {
+    let agents = seen.agents.iter();
+    let agents = agents.filter_map(|agent| Some((agent.name.as_str(), agent.mail?)));
+    agents.chain(
+        seen.others
+            .iter()
+            .map(|(name, mail)| (name.as_str(), *mail)),
+    )
+}
+
+fn of_mail(name: &str, mail: Mail, limits: &Limits) -> Vec<Indicator> {
     let mut signs = Vec::new();
     if let Some(age) = mail.oldest_ms
         && mail.unread > 0

@@ -176,6 +176,12 @@ impl Term {
 }
 
 impl Until {
+    /// Whether mailboxes must be looked at for it.
+    pub fn is_about_mail(&self) -> bool {
+        let mut terms = self.0.iter().flatten();
+        terms.any(|term| matches!(term, Term::Count(Count::Unread | Count::DeadMail, ..)))
+    }
+
     /// Whether it holds.
     ///
     /// # Errors
@@ -195,7 +201,6 @@ impl Until {
 
 impl Count {
     fn of(&self, report: &Report) -> u64 {
-        let mail = || report.agents.iter().filter_map(|agent| agent.agent.mail);
         match self {
             Count::Tasks("total") => report.tasks.total,
             Count::Tasks(phase) => {
@@ -205,8 +210,8 @@ impl Count {
                 let fits = |agent: &&super::Patient| state.is_none_or(|s| agent.condition == s);
                 report.agents.iter().filter(fits).count() as u64
             }
-            Count::Unread => mail().map(|mail| mail.unread).sum(),
-            Count::DeadMail => mail().map(|mail| mail.dead).sum(),
+            Count::Unread => report.mail.0,
+            Count::DeadMail => report.mail.1,
         }
     }
 }
