@@ -121,10 +121,12 @@ pub enum PlanError {
     #[error("{}", .0.join("; "))]
     Unassignable(Vec<String>),
     /// Tasks wait for each other.
-    #[error("{message}")]
+    #[error("{what}")]
     Cycle {
-        /// With file, line, ids and the lines of the edges.
-        message: String,
+        /// The line of the first edge.
+        place: Place,
+        /// The ids, and the lines of the edges.
+        what: String,
         /// Which edge to drop.
         hint: String,
         /// That edge, an index in the list's edges.
@@ -782,30 +784,49 @@ impl<'a> Ready<'a> {
     }
 
     fn cycle(&self, nodes: &[u32]) -> PlanError {
-        let mut behind: Vec<usize> = Vec::new();
-        for (place, &from) in nodes.iter().enumerate() {
-            let to = nodes[(place + 1) % nodes.len()];
-            let edge = self
-                .flow
-                .edges
-                .iter()
-                .find(|e| e.from == from && e.to == to);
-            behind.extend(edge.and_then(|e| e.edge).map(|e| e as usize));
-        }
+        // The edge of the list behind each step of the circle; none between a container and a part.
+        let steps: Vec<Option<usize>> = (0..nodes.len())
+            .map(|place| {
+                let (from, to) = (nodes[place], nodes[(place + 1) % nodes.len()]);
+                let mut edges = self.flow.edges.iter();
+                let edge = edges.find(|e| e.from == from && e.to == to);
+                edge.and_then(|e| e.edge).map(|e| e as usize)
+            })
+            .collect();
+        // It is told from its first line on.
+        let first = (0..nodes.len())
+            .filter(|&place| steps[place].is_some())
+            .min_by_key(|&place| steps[place].map(|e| self.edges[e].place))
+            .unwrap_or(0);
+        let nodes = [&nodes[first..], &nodes[..first]].concat();
+        let behind: Vec<usize> = [&steps[first..], &steps[..first]]
+            .concat()
+            .into_iter()
+            .flatten()
+            .collect();
         let mut names: Vec<String> = nodes.iter().map(|&n| self.node(n)).collect();
         names.dedup();
         if names.len() > 1 && names.first() == names.last() {
             names.pop();
         }
         names.push(names[0].clone());
-        let line = |e: &usize| self.place(self.edges[*e].place);
-        let lines: Vec<String> = behind.iter().map(line).collect();
-        let at = lines.first().cloned().unwrap_or_default();
-        let message = if names.len() == 2 {
-            format!("{at}: {} depends on itself", names[0])
+        let lines: Vec<String> = behind
+            .iter()
+            .map(|&e| self.edges[e].place)
+            .map(|place| match place.line {
+                0 => self.place(place),
+                line if place.source == self.edges[behind[0]].place.source => line.to_string(),
+                _ => self.list.at(place),
+            })
+            .collect();
+        let place = behind
+            .first()
+            .map_or(Place::default(), |&e| self.edges[e].place);
+        let what = if names.len() == 2 {
+            format!("{} depends on itself", names[0])
         } else {
             format!(
-                "{at}: dependency cycle: {} (edges from {})",
+                "dependency cycle: {} (edges from lines {})",
                 names.join(" -> "),
                 lines.join(", ")
             )
@@ -822,7 +843,8 @@ impl<'a> Ready<'a> {
             )
         });
         PlanError::Cycle {
-            message,
+            place,
+            what,
             hint,
             edge: weakest,
         }

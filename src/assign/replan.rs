@@ -487,6 +487,7 @@ fn list_of(
             declared: true,
             phase: None,
             place: Place::default(),
+            state_at: None,
         });
     }
     list.sources.push(Source {

@@ -52,6 +52,18 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     renamed.and_then(|()| sync_dir(directory_of(path)))
 }
 
+/// Puts `bytes` in the place of what is at `path`, a file of somebody else's, with the rights that
+/// it had.
+pub fn replace(path: &Path, bytes: &[u8], rights: Permissions) -> io::Result<()> {
+    let temporary = write_temporary(path, bytes)?;
+    let renamed =
+        fs::set_permissions(&temporary, rights).and_then(|()| fs::rename(&temporary, path));
+    if renamed.is_err() {
+        drop(fs::remove_file(&temporary));
+    }
+    renamed.and_then(|()| sync_dir(directory_of(path)))
+}
+
 /// Puts `bytes` at `path` if nothing is there; says whether it did. Of several writers at once
 /// exactly one is told yes.
 pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<bool> {

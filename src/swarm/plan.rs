@@ -165,6 +165,22 @@ impl Plan {
     }
 }
 
+/// The plan among the lines of a stream, as `replan` prints it after what it decided: the last line
+/// that has tasks. None if the text is one plan on several lines, or no plan.
+pub fn line_of(text: &str) -> Option<&str> {
+    #[derive(Deserialize)]
+    struct Sort {
+        tasks: Option<serde::de::IgnoredAny>,
+        plan_id: Option<serde::de::IgnoredAny>,
+    }
+    let is_plan = |line: &&str| {
+        serde_json::from_str::<Sort>(line).is_ok_and(|s| s.tasks.is_some() && s.plan_id.is_some())
+    };
+    text.trim_end()
+        .contains('\n')
+        .then(|| text.lines().rev().find(is_plan))?
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

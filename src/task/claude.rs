@@ -46,6 +46,7 @@ pub(super) fn read(text: &str) -> List {
             }
         };
         task.declared = true;
+        task.state_at = item.state_at("status");
         list.tasks.push(task);
         for (name, mark) in [("blockedBy", ""), ("blocks", "blocks ")] {
             for (other, line) in item.ids_of(name) {

@@ -5,6 +5,8 @@
 pub(super) struct Spanned {
     /// The line on which it begins, from 1.
     pub(super) line: u32,
+    /// Where a scalar begins and ends in the text, in bytes; of an array or object, where it ends.
+    pub(super) span: (u32, u32),
     /// The value.
     pub(super) value: Value,
 }
@@ -75,6 +77,15 @@ impl Spanned {
         }
     }
 
+    /// Where a field says how far something is: its value, or the end of the object, where it would
+    /// have to be put.
+    pub(super) fn state_at(&self, name: &str) -> Option<(u32, u32)> {
+        match self.get(name) {
+            Some(field) => Some(field.span),
+            None => matches!(self.value, Value::Object(_)).then_some((self.span.0, self.span.0)),
+        }
+    }
+
     /// A string field, or "".
     pub(super) fn text_of(&self, name: &str) -> &str {
         self.get(name).and_then(Spanned::text).unwrap_or_default()
@@ -124,6 +135,7 @@ pub(super) fn read(text: &str, first: u32) -> Result<Spanned, Broken> {
                 if reader.take(b'}') {
                     Spanned {
                         line,
+                        span: reader.end(),
                         value: Value::Object(Vec::new()),
                     }
                 } else {
@@ -141,6 +153,7 @@ pub(super) fn read(text: &str, first: u32) -> Result<Spanned, Broken> {
                 if reader.take(b']') {
                     Spanned {
                         line,
+                        span: reader.end(),
                         value: Value::Array(Vec::new()),
                     }
                 } else {
@@ -151,10 +164,12 @@ pub(super) fn read(text: &str, first: u32) -> Result<Spanned, Broken> {
                     continue 'value;
                 }
             }
-            _ => Spanned {
-                line,
-                value: reader.scalar()?,
-            },
+            _ => {
+                let from = reader.at as u32;
+                let value = reader.scalar()?;
+                let span = (from, reader.at as u32);
+                Spanned { line, span, value }
+            }
         };
         loop {
             reader.blanks();
@@ -177,6 +192,7 @@ pub(super) fn read(text: &str, first: u32) -> Result<Spanned, Broken> {
                     }
                     done = Spanned {
                         line,
+                        span: reader.end(),
                         value: Value::Array(items),
                     };
                 }
@@ -193,6 +209,7 @@ pub(super) fn read(text: &str, first: u32) -> Result<Spanned, Broken> {
                     }
                     done = Spanned {
                         line,
+                        span: reader.end(),
                         value: Value::Object(fields),
                     };
                 }
@@ -211,6 +228,11 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
+    }
+
+    /// The last byte that was read, which closes an array or object.
+    fn end(&self) -> (u32, u32) {
+        (self.at as u32 - 1, self.at as u32)
     }
 
     fn take(&mut self, byte: u8) -> bool {

@@ -63,6 +63,7 @@ pub(super) fn blank(id: &str, line: u32) -> Task {
         declared: false,
         phase: None,
         place: Place { source: 0, line },
+        state_at: None,
     }
 }
 

@@ -239,6 +239,8 @@ pub struct Task {
     pub phase: Option<usize>,
     /// Where it stands.
     pub place: Place,
+    /// In JSON, where the bytes stand that say how far it is; an empty stretch if nothing does yet.
+    pub state_at: Option<(u32, u32)>,
 }
 
 impl Task {
@@ -698,6 +700,7 @@ mod tests {
             declared: false,
             phase: None,
             place: Place::default(),
+            state_at: None,
         }
     }
 

@@ -13,26 +13,30 @@ use super::{
 /// Reads `Task` lines, or one array of them.
 pub(super) fn read(text: &str) -> List {
     let mut list = empty(Format::Ours);
-    let mut items = Vec::new();
+    // Each item with where its text begins.
+    let mut items: Vec<(u32, Spanned)> = Vec::new();
     if text.trim_start().starts_with('[') {
         match json::read(text, 1) {
-            Ok(all) => items.extend(all.items().iter().cloned()),
+            Ok(all) => items.extend(all.items().iter().map(|item| (0, item.clone()))),
             Err(error) => list.notes.push(broken(&error)),
         }
     } else {
-        for (number, line) in text.lines().enumerate() {
+        let mut begin = 0;
+        for (number, line) in text.split_inclusive('\n').enumerate() {
+            let from = begin as u32;
+            begin += line.len();
             if line.trim().is_empty() {
                 continue;
             }
             match json::read(line, number as u32 + 1) {
-                Ok(item) => items.push(item),
+                Ok(item) => items.push((from, item)),
                 Err(error) => list.notes.push(broken(&error)),
             }
         }
     }
     let mut by_id: HashMap<String, usize> = HashMap::new();
     let mut waits = Vec::new();
-    for item in &items {
+    for (from, item) in &items {
         let Some(id) = item.get("id").and_then(Spanned::id) else {
             let message = "a task without id can't be named by others: give it one".to_owned();
             list.notes.push(note(Level::Error, item.line, message));
@@ -100,6 +104,8 @@ pub(super) fn read(text: &str) -> List {
             _ => beads::estimated(&mut list, &mut task, duration, 1000.0),
         }
         task.declared = true;
+        let at = item.state_at("status");
+        task.state_at = at.map(|(begin, end)| (from + begin, from + end));
         list.tasks.push(task);
         for (other, line) in item.ids_of("dependencies") {
             waits.push((index, other, line));

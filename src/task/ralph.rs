@@ -54,6 +54,7 @@ pub(super) fn read(text: &str) -> List {
         if story.get("passes").map(|p| &p.value) == Some(&Value::Bool(true)) {
             task.state = State::Done;
         }
+        task.state_at = story.state_at("passes");
         task.declared = story.get("dependsOn").is_some();
         list.tasks.push(task);
         for (other, line) in story.ids_of("dependsOn") {

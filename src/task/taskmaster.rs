@@ -48,6 +48,7 @@ pub(super) fn read(text: &str) -> List {
         }
     };
     let bare = Spanned {
+        span: root.span,
         line: 1,
         value: Value::Null,
     };
@@ -224,6 +225,7 @@ fn add(list: &mut List, item: &Spanned, id: &str, parent: Option<usize>) -> usiz
     };
     task.declared = true;
     task.parent = parent;
+    task.state_at = item.state_at("status");
     task.details.push(status.to_owned());
     list.tasks.push(task);
     list.tasks.len() - 1

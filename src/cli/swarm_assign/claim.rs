@@ -258,7 +258,8 @@ fn adopt(args: AdoptArgs, out: &mut Out) -> Result {
     let bytes = input::whole(input::open(&args.plan)?, &args.plan, PLAN_LIMIT)?;
     let text = String::from_utf8(bytes).with_context(|| format!("{:?}", args.plan))?;
     // One line, whatever it was.
-    let text = serde_json::from_str::<serde_json::Value>(&text)
+    let text = crate::swarm::plan::line_of(&text).unwrap_or(&text);
+    let text = serde_json::from_str::<serde_json::Value>(text)
         .with_context(|| format!("{:?}", args.plan))?
         .to_string();
     let plan = Plan::adopt(&root, &text, &uuid::Uuid::new_v4().to_string())?;

@@ -142,9 +142,9 @@ pub(super) struct Ready {
 }
 
 /// One input, read.
-struct Input {
-    name: String,
-    bytes: Vec<u8>,
+pub(super) struct Input {
+    pub(super) name: String,
+    pub(super) bytes: Vec<u8>,
     changed: Option<SystemTime>,
 }
 
@@ -222,7 +222,20 @@ pub(super) fn read(tasks: Vec<String>, how: HowArgs) -> Result<Ready> {
     Ok(ready)
 }
 
+impl CrewArgs {
+    /// These agents, or so many.
+    pub(super) fn some(agents: Option<String>, count: usize) -> CrewArgs {
+        let count = agents.is_none().then_some(count);
+        CrewArgs { count, agents }
+    }
+}
+
 impl HowArgs {
+    /// Where the swarm is.
+    pub(super) fn root(&self) -> RootArgs {
+        self.root.clone()
+    }
+
     fn policy(&self) -> Policy {
         Policy {
             missing: match self.missing.as_str() {
@@ -280,7 +293,8 @@ fn learn(list: &mut List, name: &str, changed: &mut Option<SystemTime>) -> Resul
     Ok(())
 }
 
-fn inputs(operands: Vec<String>) -> Result<Vec<Input>> {
+/// The files that operands mean, with what stands in them.
+pub(super) fn inputs(operands: Vec<String>) -> Result<Vec<Input>> {
     let mut inputs = Vec::new();
     for name in operands {
         if name == "-" {
@@ -398,11 +412,21 @@ fn below(directory: &Path) -> Result<Vec<String>> {
 }
 
 impl Ready {
+    /// The files that several tasks may change at a time.
+    pub(super) fn ignored(&self) -> Vec<String> {
+        let configured = self.config.plan.ignore_overlap.iter();
+        self.how
+            .ignore_overlap
+            .iter()
+            .chain(configured)
+            .cloned()
+            .collect()
+    }
+
     /// The list with the edges of another order, and how many they are.
     fn with(&self, order: Order) -> (List, usize) {
         let mut list = self.plain.clone();
-        let mut globs = self.how.ignore_overlap.clone();
-        globs.extend(self.config.plan.ignore_overlap.iter().cloned());
+        let globs = self.ignored();
         let added = task::order::apply(&mut list, order, &|path| {
             globs.iter().any(|glob| assign::glob(glob, path))
         });
@@ -415,24 +439,22 @@ impl Ready {
         (order, added)
     }
 
-    /// Tells the errors of the list; whether there were any.
-    pub(super) fn complain(&self) -> bool {
-        let errors: Vec<&Note> = self
-            .notes
-            .iter()
-            .filter(|n| n.level == Level::Error)
-            .collect();
-        for note in &errors {
-            say(&format!(
-                "swarm-assign: {}: {}\n",
-                self.list.at(note.place),
-                note.message
-            ));
-            if let Some(hint) = &note.hint {
-                say(&format!("hint: {hint}\n"));
-            }
+    /// Adds to the notes the circles in which tasks wait for each other.
+    pub(super) fn find_cycles(&mut self) {
+        if let Err(error) = assign::Case::new(&self.list, &Options::new(Agent::numbered(1))) {
+            self.notes.extend(cycles(&self.list, error));
+            self.notes.sort_by_key(|note| note.place);
         }
-        !errors.is_empty()
+    }
+
+    /// Tells the errors of the list; whether there were any.
+    pub(super) fn complain(&mut self) -> bool {
+        if self.notes.iter().all(|note| note.level != Level::Error) {
+            return false;
+        }
+        self.find_cycles();
+        tell(&self.list, &self.notes);
+        true
     }
 
     /// The wishes for a plan.
@@ -453,10 +475,7 @@ impl Ready {
             .chunks_exact(2)
             .map(|two| (two[0].clone(), two[1].clone()))
             .collect();
-        options.ignore_overlap = self.how.ignore_overlap.clone();
-        options
-            .ignore_overlap
-            .extend(self.config.plan.ignore_overlap.iter().cloned());
+        options.ignore_overlap = self.ignored();
         options.skip_optional = self.how.skip_optional;
         options.partial = wish.partial;
         options.lock_predicted = wish.lock_predicted;
@@ -630,17 +649,15 @@ impl Ready {
 
 /// Tells why there is no plan, a line for each reason.
 pub(super) fn refuse(ready: &Ready, error: PlanError) -> Result<Status> {
-    let tell = |line: &str| say(&format!("swarm-assign: {line}\n"));
     match error {
         PlanError::Cycle { .. } => {
-            for (message, hint) in cycles(ready, error) {
-                tell(&message);
-                say(&format!("hint: {hint}\n"));
-            }
+            tell(&ready.list, &cycles(&ready.list, error));
             Ok(Status::Trouble)
         }
         PlanError::Unassignable(lines) | PlanError::List(lines) => {
-            lines.iter().for_each(|line| tell(line));
+            for line in lines {
+                say(&format!("swarm-assign: {line}\n"));
+            }
             say("hint: --partial plans the rest\n");
             Ok(Status::Trouble)
         }
@@ -657,18 +674,24 @@ pub(super) fn refuse(ready: &Ready, error: PlanError) -> Result<Status> {
 }
 
 /// All circles that can be told apart: each is taken apart by its weakest edge to find the next.
-pub(super) fn cycles(ready: &Ready, first: PlanError) -> Vec<(String, String)> {
+fn cycles(list: &List, first: PlanError) -> Vec<Note> {
     const MOST: usize = 20;
     let mut found = Vec::new();
-    let mut list = ready.list.clone();
+    let mut list = list.clone();
     let mut error = first;
     while let PlanError::Cycle {
-        message,
+        place,
+        what: message,
         hint,
         edge,
     } = error
     {
-        found.push((message, hint));
+        found.push(Note {
+            place,
+            level: Level::Error,
+            message,
+            hint: Some(hint),
+        });
         let Some(edge) = edge.filter(|_| found.len() < MOST) else {
             break;
         };
@@ -678,8 +701,22 @@ pub(super) fn cycles(ready: &Ready, first: PlanError) -> Vec<(String, String)> {
             Err(next) => next,
         };
     }
-    found.sort();
+    found.sort_by_key(|note| note.place);
     found
+}
+
+/// Writes errors to standard error, each with its place and what to do about it.
+fn tell(list: &List, notes: &[Note]) {
+    for note in notes.iter().filter(|note| note.level == Level::Error) {
+        say(&format!(
+            "swarm-assign: {}: {}\n",
+            list.at(note.place),
+            note.message
+        ));
+        if let Some(hint) = &note.hint {
+            say(&format!("hint: {hint}\n"));
+        }
+    }
 }
 
 /// `TASK=AGENT` pairs. A task's name may hold `=`; an agent's may not.

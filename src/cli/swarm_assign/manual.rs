@@ -142,6 +142,43 @@ $ swarm-assign plan . -n 2 --matrix
 "#,
     },
     Example {
+        says: "See what is wrong or doubtful about a list, and why which task waits for which",
+        session: r#"
+$ printf -- '- [ ] T001 [P] Make src/a.rs\n- [ ] T002 [P] Change src/a.rs (depends on T003)\n- [ ] T003 Use it (depends on T002)\n' > odd.md
+$ swarm-assign check odd.md || echo "status $?"
+odd.md:2: warning: T001 and T002 are both [P] but name src/a.rs
+odd.md:2: error: dependency cycle: T003 -> T002 -> T003 (edges from lines 2, 3)
+  hint: drop the declared edge at odd.md:2 (depends)
+3 tasks, 1 errors, 1 warnings
+status 2
+$ swarm-assign edges .
+1	2	depends	declared	.kiro/specs/greet/tasks.md:7
+1	3	depends	declared	.kiro/specs/greet/tasks.md:11
+"#,
+    },
+    Example {
+        says: "Ask whether more agents would help, and how many this machine bears",
+        session: r#"
+$ swarm-assign what-if 1..3 .
+agents   makespan      bound  speed-up    gain
+     1         4m         4m     1.00x    0.0 %
+     2         3m         3m     1.33x   25.0 %  < the knee: more agents gain less than one in twenty
+     3         3m         3m     1.33x    0.0 %
+$ swarm-assign what-if 2 . --fit --agent-memory 512 --json
+{"v":1,"type":"what-if","agents":2,"makespan_ms":180000,[..]"fits":[..]}
+"#,
+    },
+    Example {
+        says: "Ask why a task stands where it stands, and what else could be",
+        session: r#"
+$ swarm-assign why 3 . -n 2
+3 Print
+  agent        kiro-2
+  start        1m: waits for 1 (depends, .kiro/specs/greet/tasks.md:11)
+...
+"#,
+    },
+    Example {
         says: "What git remembers: files that changed together before",
         session: r#"
 $ git init -q && git add . && git commit -qm start
@@ -203,6 +240,39 @@ $ swarm-assign release 2 --agent kiro-1 --why 'out of memory'
 $ swarm-assign done 2 --agent kiro-1 --epoch 2 || echo "status $?"
 swarm-assign: task "2": too late: claim 2 is over, and nobody has it now
 status 4
+"#,
+    },
+    Example {
+        says: "An agent is lost: make a new plan that moves only what must, see what is different, put it in force",
+        session: r#"
+$ cp app.swarm/plan.json old.json
+$ swarm-assign replan --down kiro-2 --up kiro-3 --adopt --json > new.json
+$ head -n 1 new.json
+{"plan_id":"[..]","failed_instance":"kiro-2","recovery_strategy":"reassign",[..]
+$ swarm-assign diff old.json new.json || echo "status $?"
+...
+ends after [..]
+status 1
+"#,
+    },
+    Example {
+        says: "The same on plans and states in files",
+        session: r#"
+$ echo '{"now_ms":60000,"tasks":{"1":"done","2":{"state":"running","agent":"kiro-1"}}}' > state.json
+$ swarm-assign replan --plan old.json --state state.json --failure kiro-2=timeout --effort 0 | head -n 1
+kiro-2: reassign after timeout: it ran out of time: another agent may not get stuck in the same place
+$ swarm-assign why 2 --plan old.json | head -n 2
+2 Parse
+  agent        kiro-1
+"#,
+    },
+    Example {
+        says: "Tick what is done in the lists themselves, or in one that no plan knows",
+        session: r#"
+$ swarm-assign tick --dry-run
+.kiro/specs/greet/tasks.md:2	1	Set up
+$ swarm-assign tick todo.md --done 2
+todo.md:2	2	View in src/view.rs
 "#,
     },
     Example {

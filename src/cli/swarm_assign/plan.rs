@@ -87,7 +87,7 @@ pub(super) fn run(
     out: &mut Out,
 ) -> Result {
     let at = args.lists.root();
-    let ready = args.lists.read()?;
+    let mut ready = args.lists.read()?;
     if ready.complain() {
         return Ok(Status::Trouble);
     }
