@@ -26,6 +26,7 @@
 //! | [`theme`] | colours that people can tell apart; editor settings | yes |
 //! | [`spool`] | mailboxes on disk: durable delivery, claims, leases | no |
 //! | [`workspace`] | git: spawn, salvage, reap; everything that runs git is here | no |
+//! | [`integrate`] | finished work comes home: order, union, gate, culprit, report | no |
 //!
 //! Below them stands [`cli`], one file a command, the only place that prints; and `bin/`, three
 //! lines a command.
@@ -35,6 +36,7 @@ pub mod assign;
 pub mod event;
 pub mod health;
 pub mod id;
+pub mod integrate;
 pub mod spool;
 pub mod spore;
 pub mod swarm;

@@ -5,6 +5,7 @@
 mod architecture;
 mod claim;
 mod documents;
+mod merge;
 mod recv;
 mod send;
 mod spool;

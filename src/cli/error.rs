@@ -7,7 +7,7 @@ use clap::error::ErrorKind;
 
 use super::Tool;
 use super::manual;
-use crate::{spool, swarm, workspace};
+use crate::{integrate, spool, swarm, workspace};
 
 /// How a run ended, or what stopped it.
 pub type Result<T = Status> = anyhow::Result<T>;
@@ -134,6 +134,9 @@ fn status_of(error: &anyhow::Error) -> (Status, Vec<String>) {
         if let Some(failure) = cause.downcast_ref::<workspace::Error>() {
             return workspace_status(failure);
         }
+        if let Some(failure) = cause.downcast_ref::<integrate::Error>() {
+            return integrate_status(failure);
+        }
         // Each room's error type has its arm here.
     }
     (Status::Trouble, Vec::new())
@@ -197,6 +200,26 @@ fn workspace_status(error: &workspace::Error) -> (Status, Vec<String>) {
             (Status::Unknown, hints.collect())
         }
         _ => (Status::Trouble, Vec::new()),
+    }
+}
+
+fn integrate_status(error: &integrate::Error) -> (Status, Vec<String>) {
+    use integrate::Error;
+    match error {
+        Error::Swarm(error) => swarm_status(error),
+        Error::Workspace(error) => workspace_status(error),
+        Error::Unknown { nearest, .. } => {
+            let hints = nearest.iter().map(|name| format!("did you mean {name:?}?"));
+            (Status::Unknown, hints.collect())
+        }
+        Error::Refused { hint, .. } => (Status::Refused, vec![hint.clone()]),
+        Error::Usage { hint, .. } => (Status::Trouble, vec![hint.clone()]),
+        Error::Busy { .. } => (Status::TryAgain, vec!["try again in a while".to_owned()]),
+        Error::Signal(signal) => {
+            let code = u8::try_from(128 + signal).unwrap_or(255);
+            (Status::Child(code), Vec::new())
+        }
+        Error::Io { .. } => (Status::Trouble, Vec::new()),
     }
 }
 

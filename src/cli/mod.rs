@@ -26,6 +26,7 @@ pub mod spore_read;
 pub mod spore_recv;
 pub mod spore_send;
 pub mod swarm_assign;
+pub mod swarm_merge;
 pub mod swarm_status;
 pub mod worktree_spawn;
 
@@ -62,6 +63,7 @@ pub fn commands() -> Vec<(clap::Command, Manual)> {
         entry::<spore_recv::Args>(),
         entry::<spore_send::Args>(),
         entry::<swarm_assign::Args>(),
+        entry::<swarm_merge::Args>(),
         entry::<swarm_status::Args>(),
         entry::<worktree_spawn::Args>(),
     ]

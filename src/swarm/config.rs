@@ -61,6 +61,9 @@
 //! target = "main"
 //! mode = "merge"                        # or squash, rebase
 //! policy = "quality_gated"              # or immediate, batch, manual
+//! order = "oldest"                      # or least-conflict, given
+//! gate_timeout = "30m"                  # a gate that takes longer has failed
+//! protected = ["release/*"]             # branches that only a pull request may move
 //!
 //! [bus]
 //! url = "redis://127.0.0.1:6379/0"      # otherwise files
@@ -307,6 +310,26 @@ pub struct Merge {
     pub mode: Option<MergeMode>,
     /// When work lands.
     pub policy: Option<MergePolicy>,
+    /// The order in which branches go in.
+    pub order: Option<MergeOrder>,
+    /// How long a gate may take.
+    #[serde(deserialize_with = "duration::optional")]
+    pub gate_timeout: Option<Duration>,
+    /// Patterns of branches that are not moved; `*` stands for anything.
+    pub protected: Vec<String>,
+}
+
+/// The order in which branches go in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MergeOrder {
+    /// The branch that waits longest first.
+    #[default]
+    Oldest,
+    /// The branch that keeps the fewest others from landing first.
+    LeastConflict,
+    /// As they were named.
+    Given,
 }
 
 /// How branches become commits of the target.

@@ -27,7 +27,7 @@ impl Git {
     }
 
     /// The same with a variable for git.
-    fn with(&self, name: &'static str, value: impl Into<OsString>) -> Git {
+    pub(super) fn with(&self, name: &'static str, value: impl Into<OsString>) -> Git {
         let mut git = self.clone();
         git.set.push((name, value.into()));
         git
@@ -48,6 +48,12 @@ impl Git {
     /// The same that also sees the objects of another repository.
     pub fn with_objects(&self, objects: &Path) -> Git {
         self.with("GIT_ALTERNATE_OBJECT_DIRECTORIES", objects)
+    }
+
+    /// The same with new objects going to `aside`; those of the repository, in `real`, are read and
+    /// not added to.
+    pub fn with_new_objects(&self, aside: &Path, real: &Path) -> Git {
+        self.with("GIT_OBJECT_DIRECTORY", aside).with_objects(real)
     }
 
     /// The same that fetches nothing that a partial clone left out.

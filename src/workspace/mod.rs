@@ -41,6 +41,7 @@ pub mod journal;
 pub mod landed;
 pub mod life;
 pub mod list;
+pub mod merge;
 pub mod plan;
 pub mod salvage;
 pub mod spawn;
