@@ -17,6 +17,7 @@
 //! |---|---|---|
 //! | [`id`] | names that cannot be wrong: agent, task, spore, topic | yes |
 //! | [`action`] | actions, results and the other models, as on the wire | yes |
+//! | [`grammar`] | text ⇄ action: one line, one command | yes |
 //! | [`spore`] | the Markdown message: tolerant reader, strict writer | yes |
 //! | [`task`] | task lists: one model, one file for each form that is read | yes |
 //! | [`assign`] | who does what, in which order, and why: plans, and new plans after a failure | yes |
@@ -34,6 +35,7 @@
 pub mod action;
 pub mod assign;
 pub mod event;
+pub mod grammar;
 pub mod health;
 pub mod id;
 pub mod integrate;

@@ -97,6 +97,11 @@ impl Words {
         }
     }
 
+    /// Whether an action may have this verb and this noun.
+    pub fn knows(&self, verb: &str, noun: &str) -> bool {
+        self.check("verb", verb).is_ok() && self.check("noun", noun).is_ok()
+    }
+
     fn check(&self, member: &str, word: &str) -> Result<(), ReadError> {
         let (core, extension, own): (&[&str], &[&str], _) = match member {
             "verb" => (&VERBS, &EXTENSION_VERBS, &self.verbs),

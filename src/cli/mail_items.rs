@@ -3,12 +3,12 @@
 use serde_json::Value;
 
 use super::spore_read::LineError;
-use crate::action::json::ReadError;
 use crate::action::time::Timestamp;
-use crate::action::{Fill, StructuredAction, Wire, Words};
+use crate::action::{Fill, StructuredAction, Wire};
+use crate::grammar::Grammar;
 use crate::spool::{Clock, Id};
 use crate::spore::Reading;
-use crate::spore::item::{self, Bad, Defaults, Item};
+use crate::spore::item::{self, Bad, CommandError, Defaults, Item};
 
 /// Fills in what a sender left out: the time now, a random id.
 pub(super) struct Fresh;
@@ -25,14 +25,17 @@ impl Fill for Fresh {
 }
 
 /// An action whose line does not say who it is from.
-pub(super) fn signed(line: &str, from: &str) -> std::result::Result<StructuredAction, ReadError> {
+pub(super) fn signed(
+    line: &str,
+    from: &str,
+) -> std::result::Result<StructuredAction, CommandError> {
     let defaults = Defaults {
         timestamp: None,
         source_instance: from.to_owned(),
         correlation_id: Fresh.uuid().unwrap_or_default(),
     };
     let now = Fresh.now().unwrap_or_else(epoch);
-    item::json_command(line, &defaults, now, &Words::core())
+    item::command(Grammar::builtin(), line, &defaults, now)
 }
 
 /// Which items of a message are asked for.
@@ -74,13 +77,21 @@ fn action(
     defaults: &Defaults,
     made: Timestamp,
 ) -> std::result::Result<StructuredAction, LineError> {
-    item::json_command(line, defaults, made, &Words::core()).map_err(|error| not_json(&error))
+    item::command(Grammar::builtin(), line, defaults, made).map_err(|error| match error {
+        CommandError::Json(error) => not_json(error.to_string()),
+        CommandError::Text(error) => LineError {
+            code: error.code.as_str().to_owned(),
+            message: error.message,
+            column: error.column,
+            suggestion: error.suggestion,
+        },
+    })
 }
 
-fn not_json(error: &ReadError) -> LineError {
+fn not_json(message: String) -> LineError {
     LineError {
         code: "json".to_owned(),
-        message: error.to_string(),
+        message,
         column: 1,
         suggestion: None,
     }
@@ -88,13 +99,16 @@ fn not_json(error: &ReadError) -> LineError {
 
 /// The same for files, whose spores may have no time: then it is null.
 pub(super) fn command(line: &str, defaults: &Defaults) -> std::result::Result<Value, LineError> {
-    let action = action(line, defaults, epoch())?;
-    serde_json::from_str(&action.to_json()).map_err(|error| LineError {
-        code: "json".to_owned(),
-        message: error.to_string(),
-        column: 1,
-        suggestion: None,
-    })
+    // Whether anything says a time shows from two that differ.
+    let said = action(line, defaults, epoch())?;
+    let later = Timestamp::from_unix(1, 0).unwrap_or_else(epoch);
+    let timeless = action(line, defaults, later)?.timestamp != said.timestamp;
+    let mut action: Value =
+        serde_json::from_str(&said.to_json()).map_err(|error| not_json(error.to_string()))?;
+    if timeless {
+        action["timestamp"] = Value::Null;
+    }
+    Ok(action)
 }
 
 /// The time of what has none.

@@ -17,11 +17,14 @@ use clap::{CommandFactory, Parser};
 pub mod args;
 pub mod error;
 pub mod input;
+pub mod lines;
 mod look;
 mod mail;
 mod mail_items;
 pub mod manual;
 pub mod output;
+pub mod protocol_parse;
+pub mod protocol_print;
 pub mod spore_read;
 pub mod spore_recv;
 pub mod spore_send;
@@ -60,6 +63,8 @@ pub fn main<T: Tool>() -> ExitCode {
 /// their examples.
 pub fn commands() -> Vec<(clap::Command, Manual)> {
     vec![
+        entry::<protocol_parse::Args>(),
+        entry::<protocol_print::Args>(),
         entry::<spore_recv::Args>(),
         entry::<spore_send::Args>(),
         entry::<swarm_assign::Args>(),

@@ -13,6 +13,7 @@ use super::mail::{self, Letter, Mail};
 use super::mail_items;
 use super::{Example, Manual, Out, Result, Status, Tool};
 use crate::action::{Record, Words};
+use crate::grammar::Grammar;
 use crate::id::{AgentName, IdError, SporeId};
 use crate::spool::{
     Accepted, Clock, Host, Id, Lane, Mailbox, Place, Post, Receiver, Taken, Watch, stamp,
@@ -717,9 +718,15 @@ impl Sender<'_> {
         }
         let record = match object.contains_key("verb") && !object.contains_key("source_instance") {
             true => Record::Action(mail_items::signed(line, self.name())?),
-            false => Record::read(line, &mut mail_items::Fresh, &Words::core())?,
+            false => Record::read(line, &mut mail_items::Fresh, &Words::default())?,
         };
-        let (block, lines) = match item::part(&record) {
+        let source = match &record {
+            Record::Action(action) => Some(action.source_instance.as_str()),
+            Record::Result(_) => None,
+        };
+        // Who the message will be from.
+        let from = self.me.as_ref().map(AgentName::as_str).or(source);
+        let (block, lines) = match item::part(Grammar::builtin(), &record, from) {
             Part::Action(lines) => ("action", lines),
             Part::Result(lines) => ("result", lines),
             Part::Text(text) => ("", vec![text]),

@@ -3,7 +3,8 @@
 use super::{Headers, Part, Reading, bytes};
 use crate::action::json::{Object, ReadError, Value};
 use crate::action::time::{TimeDelta, Timestamp};
-use crate::action::{ActionResult, Fill, Record, StructuredAction, Wire, Words};
+use crate::action::{ActionResult, Fill, Record, StructuredAction, Wire};
+use crate::grammar::{self, Grammar, ParseError};
 
 /// What a command takes from its spore where its own line is silent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,17 +99,28 @@ fn bad<E>(row: usize, indent: usize, line: &str, error: E) -> Bad<E> {
     }
 }
 
-/// Reads a line of an action block that is JSON: what it leaves out comes from the spore, and the
-/// time, where the spore has none, from `fallback`.
+/// Why a line of an action block is no command.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// It is JSON, and no action.
+    #[error("{0}")]
+    Json(#[from] ReadError),
+    /// It is text, and no command.
+    #[error("{0}")]
+    Text(#[from] ParseError),
+}
+
+/// Reads a line of an action block, command text or JSON: what it leaves out comes from the spore,
+/// and the time, where the spore has none, from `fallback`.
 ///
 /// # Errors
-/// Names the member that is wrong.
-pub fn json_command(
+/// Names the member or the word that is wrong.
+pub fn command(
+    grammar: &Grammar,
     line: &str,
     defaults: &Defaults,
     fallback: Timestamp,
-    words: &Words,
-) -> Result<StructuredAction, ReadError> {
+) -> Result<StructuredAction, CommandError> {
     struct FromSpore<'a>(&'a Defaults, Timestamp);
     impl Fill for FromSpore<'_> {
         fn now(&mut self) -> Option<Timestamp> {
@@ -120,21 +132,47 @@ pub fn json_command(
         }
     }
     let mut fill = FromSpore(defaults, fallback);
+    if !line.starts_with('{') {
+        let command = grammar.parse(line)?;
+        return Ok(command.into_action(&defaults.source_instance, &mut fill)?);
+    }
+    let words = grammar.words(false);
     match Value::parse(line)? {
         Value::Object(mut object) if !object.contains_key("source_instance") => {
             let from = Value::String(defaults.source_instance.clone());
             object.insert("source_instance", from);
-            StructuredAction::read_with(&object.to_string(), &mut fill, words)
+            let signed = object.to_string();
+            Ok(StructuredAction::read_with(&signed, &mut fill, &words)?)
         }
-        _ => StructuredAction::read_with(line, &mut fill, words),
+        _ => Ok(StructuredAction::read_with(line, &mut fill, &words)?),
     }
 }
 
-/// An action or a result as a part of a spore; for JSON lines that become messages.
-pub fn part(record: &Record) -> Part {
+/// An action or a result as a part of a spore that comes from `from`; for JSON lines that become
+/// messages.
+pub fn part(grammar: &Grammar, record: &Record, from: Option<&str>) -> Part {
     match record {
-        Record::Action(action) => Part::Action(vec![plain_json(&action.to_json())]),
+        Record::Action(action) => Part::Action(vec![line(grammar, action, from)]),
         Record::Result(result) => Part::Result(Outcome::from(result).lines()),
+    }
+}
+
+/// An action as a line of a block: canonical text with its envelope, or JSON where text cannot
+/// carry it.
+fn line(grammar: &Grammar, action: &StructuredAction, from: Option<&str>) -> String {
+    let mut line = grammar.text(action);
+    let from = Some(action.source_instance.as_str()).filter(|source| Some(*source) != from);
+    grammar::write_envelope(
+        from,
+        Some(&action.correlation_id),
+        Some(&action.timestamp),
+        &mut line,
+    );
+    let known = grammar.words(false).knows(&action.verb, &action.noun);
+    let carried = action.extra.is_empty() && known && line.len() <= grammar::LINE;
+    match carried && !bytes::looks_like_mojibake(&line) {
+        true => line,
+        false => plain_json(&action.to_json()),
     }
 }
 
@@ -492,7 +530,7 @@ mod tests {
             correlation_id: "m-17#2".into(),
         };
         let fallback = "2026-01-01T00:00:00Z".parse().unwrap();
-        let read = |line: &str| json_command(line, &defaults, fallback, &Words::default());
+        let read = |line: &str| command(Grammar::builtin(), line, &defaults, fallback);
         let action = read(r#"{"verb":"run","noun":"task"}"#).unwrap();
         assert_eq!(
             action.to_json(),

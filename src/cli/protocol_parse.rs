@@ -1,0 +1,445 @@
+//! `protocol-parse`: reads lines of text as actions.
+
+use std::borrow::Cow;
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::Context;
+
+use super::args::AsArgs;
+use super::error;
+use super::mail_items::Fresh;
+use super::output::shown;
+use super::{Example, Manual, Out, Result, Status, Tool, input, lines};
+use crate::action::json::{ReadError, Value, write_text};
+use crate::action::{StructuredAction, Wire};
+use crate::grammar::{Check, Grammar, ParseError};
+use crate::id::AgentName;
+
+const MANUAL: Manual = Manual {
+    description: "\
+Reads each line of text as one command and writes it as the JSON of a StructuredAction. It knows \
+the 15 verbs and 15 nouns of the original and five more of each, with synonyms, plurals, filler \
+words, prepositions and typed parameters.
+
+A line is understood whole or refused: no word is silently lost. Negations (*don't stop*), \
+conditions (*if*, *after*), questions, *it* and *that*, and second commands on one line are \
+refused always. A refusal names the word and its place, and gives the corrected line to copy where \
+there is one that parses.
+
+Who says it is `--as`, else `SPORE_AGENT`, else `unknown`; `@from=` on the line says otherwise.",
+    input: "\
+Lines from standard input, at most 65,536 bytes each; blank lines and lines that begin with `#` \
+are skipped. Or operands: several operands without blanks are the words of one line, otherwise each \
+operand is a line.
+
+A line that is a JSON object is read as an action, of at most 1 MiB, and written in its normal form.",
+    output: "\
+One JSON line for each command, at once. With `--report` one object for every line, and nothing on \
+standard error:
+
+    {\"ok\":true,\"action\":{…},\"canonical\":\"…\",\"check\":{\"is_valid\":true,\"errors\":[],\"warnings\":[]},\"risk\":\"low\"}
+    {\"ok\":false,\"code\":\"unknown-verb\",\"at\":\"rnu\",\"column\":1,\"message\":\"…\",\"suggestion\":\"run task abc\",\"line\":1,\"span\":[0,3]}
+
+`column` counts characters from 1, `span` is in bytes. `suggestion` is null or a line that parses; \
+several commands of one line are several lines there.",
+    exit_status: &[
+        (0, "Every line is a command (and valid, with --check)."),
+        (1, "With --check: a line is a command, and not a valid one."),
+        (2, "A line is no command, or trouble; the other lines were written."),
+    ],
+    environment: &[("SPORE_AGENT", "Who says it, without --as.")],
+    files: &[],
+    examples: &[
+        Example {
+            says: "A line of text to an action",
+            session: "\
+$ echo 'execute task 2.1 in beast mode' | protocol-parse --as conductor
+{\"verb\":\"run\",\"noun\":\"task\",\"modifiers\":[\"beast-mode\"],\"parameters\":{\"task_id\":\"2.1\"},\"timestamp\":\"[..]Z\",\"source_instance\":\"conductor\",\"correlation_id\":\"[..]\"}
+",
+        },
+        Example {
+            says: "A mistake is shown, with the line to copy",
+            session: "\
+$ protocol-parse 'stop instance kiro-3 gracefull' || echo \"status $?\"
+protocol-parse: line 1, column 22: unexpected word 'gracefull'
+    stop instance kiro-3 gracefull
+                         ^^^^^^^^^ did you mean 'graceful'?
+try: stop instance kiro-3 graceful
+status 2
+",
+        },
+        Example {
+            says: "Refuse what is a command but not a valid one",
+            session: "\
+$ protocol-parse --check 'run task' || echo \"status $?\"
+protocol-parse: line 1: not valid: run task: missing task_id
+status 1
+",
+        },
+        Example {
+            says: "For programs: what became of each line",
+            session: "\
+$ printf 'status swarm\\nrnu task abc\\n' | protocol-parse --report || echo \"status $?\"
+{\"ok\":true,\"action\":{\"verb\":\"status\",[..]},\"canonical\":\"status swarm\",\"check\":{\"is_valid\":true,\"errors\":[],\"warnings\":[]},\"risk\":\"low\"}
+{\"ok\":false,\"code\":\"unknown-verb\",\"at\":\"rnu\",\"column\":1,\"message\":\"unknown verb 'rnu'\",\"suggestion\":\"run task abc\",\"line\":2,\"span\":[0,3]}
+status 2
+",
+        },
+        Example {
+            says: "Only what the original system knows",
+            session: "\
+$ protocol-parse --core 'reassign tasks from kiro-3' || echo \"status $?\"
+protocol-parse: line 1, column 1: 'reassign' (reassign) is an extension: the core does not know that verb
+    reassign tasks from kiro-3
+    ^^^^^^^^
+status 2
+",
+        },
+        Example {
+            says: "More words, from a file of your own",
+            session: "\
+$ printf '[verbs.brew]\\nwords = [\"boil\"]\\nnouns = [\"service\"]\\n' > mine.toml
+$ protocol-parse --grammar mine.toml boil service tea | protocol-print --grammar mine.toml
+brew service service_name=tea
+",
+        },
+    ],
+    see_also: &["protocol-print(1)", "spore-send(1)", "sporekit(7)"],
+};
+
+/// Read lines of text as actions
+#[derive(Debug, clap::Parser)]
+#[command(
+    name = "protocol-parse",
+    version,
+    max_term_width = 100,
+    override_usage = "protocol-parse [options] [LINE | WORD…]"
+)]
+pub struct Args {
+    /// Lines to read instead of standard input
+    #[arg(value_name = "LINE")]
+    lines: Vec<String>,
+
+    #[command(flatten)]
+    who: AsArgs,
+
+    /// Refuse verbs and nouns that the original system does not know
+    #[arg(long)]
+    core: bool,
+
+    /// Refuse commands that are not valid, such as `run task` without a task
+    #[arg(long)]
+    check: bool,
+
+    /// Add the words of this file to the built-in ones
+    #[arg(long, value_name = "FILE")]
+    grammar: Option<PathBuf>,
+
+    /// Write one object for every line, mistakes included
+    #[arg(long)]
+    report: bool,
+}
+
+const TOOL: &str = "protocol-parse";
+
+impl Tool for Args {
+    const MANUAL: Manual = MANUAL;
+
+    fn run(self, out: &mut Out) -> Result {
+        let own = match &self.grammar {
+            Some(file) => Some(read_grammar(file)?),
+            None => None,
+        };
+        let grammar = own.as_ref().unwrap_or_else(|| Grammar::builtin());
+        let mut parse = Parse {
+            grammar,
+            source: source(&self.who)?,
+            core: self.core,
+            check: self.check,
+            report: self.report,
+            status: Status::Done,
+        };
+        if self.lines.is_empty() {
+            if error::stdin_is_terminal() {
+                return Err(error::no_input::<Args>().into());
+            }
+            lines::each(std::io::stdin(), out, |line, out| {
+                parse.line(line.number, line.bytes, line.cut, out)
+            })?;
+            return Ok(parse.status);
+        }
+        for (line, number) in operands(self.lines).iter().zip(1..) {
+            parse.command(number, line, out)?;
+        }
+        Ok(parse.status)
+    }
+}
+
+/// Several operands without a blank are the words of one line; otherwise each is a line.
+fn operands(operands: Vec<String>) -> Vec<String> {
+    match operands.len() > 1 && !operands.iter().any(|o| o.contains(char::is_whitespace)) {
+        true => vec![operands.join(" ")],
+        false => operands,
+    }
+}
+
+/// Reads a user's grammar.
+pub(super) fn read_grammar(file: &PathBuf) -> Result<Grammar> {
+    let name = file.display().to_string();
+    let opened = std::fs::File::open(file).with_context(|| format!("{name:?}"))?;
+    let bytes = input::whole(opened, &name, crate::grammar::LIMIT)?;
+    let text = String::from_utf8(bytes).with_context(|| format!("{name}: not UTF-8"))?;
+    Grammar::with(&text).with_context(|| name)
+}
+
+/// Who speaks when the line does not say it.
+fn source(who: &AsArgs) -> Result<String> {
+    let name = match &who.as_name {
+        Some(name) => Some(name.clone()),
+        None => std::env::var("SPORE_AGENT")
+            .ok()
+            .filter(|name| !name.is_empty()),
+    };
+    Ok(match name {
+        Some(name) => name.parse::<AgentName>()?.to_string(),
+        None => "unknown".to_owned(),
+    })
+}
+
+struct Parse<'g> {
+    grammar: &'g Grammar,
+    source: String,
+    core: bool,
+    check: bool,
+    report: bool,
+    status: Status,
+}
+
+impl Parse<'_> {
+    /// One line of standard input.
+    fn line(&mut self, number: u64, bytes: &[u8], cut: bool, out: &mut Out) -> Result<()> {
+        if cut {
+            let why = format!("line {number}: longer than {} bytes", lines::LIMIT);
+            self.trouble(&why);
+            return Ok(());
+        }
+        let text = match std::str::from_utf8(bytes) {
+            Ok(text) => Cow::Borrowed(text),
+            // What is no UTF-8 is shown as a control character at its place.
+            Err(_) => Cow::Owned(String::from_utf8_lossy(bytes).replace('\u{fffd}', "\u{80}")),
+        };
+        let visible = text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+        if visible.is_empty() || visible.starts_with('#') {
+            return Ok(());
+        }
+        self.command(number, &text, out)
+    }
+
+    fn trouble(&mut self, why: &str) {
+        error::say(&format!("{TOOL}: {why}\n"));
+        self.status = self.status.and(Status::Trouble);
+    }
+
+    /// One command.
+    fn command(&mut self, number: u64, line: &str, out: &mut Out) -> Result<()> {
+        if is_json(line) {
+            return self.json(number, line, out);
+        }
+        let command = match self.grammar.parse_tier(line, self.core) {
+            Ok(command) => command,
+            Err(error) => return self.refuse(number, line, &error, out),
+        };
+        let check = (self.check || self.report).then(|| self.grammar.check(&command));
+        let canonical = self.report.then(|| self.grammar.text_of(&command));
+        let action = command.into_action(&self.source, &mut Fresh)?;
+        self.accept(number, &action, check, canonical, out)
+    }
+
+    fn json(&mut self, number: u64, line: &str, out: &mut Out) -> Result<()> {
+        match self.read_json(line) {
+            Ok(action) => {
+                let check = (self.check || self.report).then(|| self.grammar.check_action(&action));
+                let canonical = self.report.then(|| self.grammar.text(&action));
+                self.accept(number, &action, check, canonical, out)
+            }
+            Err(error) => {
+                let error = ParseError::json(line, error.to_string());
+                self.refuse(number, line, &error, out)
+            }
+        }
+    }
+
+    fn read_json(&self, line: &str) -> std::result::Result<StructuredAction, ReadError> {
+        let words = self.grammar.words(self.core);
+        let read = StructuredAction::read_with(line, &mut Fresh, &words);
+        match (read, Value::parse(line)) {
+            (Err(_), Ok(Value::Object(mut object))) if !object.contains_key("source_instance") => {
+                object.insert("source_instance", Value::from(self.source.as_str()));
+                StructuredAction::read_with(&object.to_string(), &mut Fresh, &words)
+            }
+            (read, _) => read,
+        }
+    }
+
+    fn accept(
+        &mut self,
+        number: u64,
+        action: &StructuredAction,
+        check: Option<Check>,
+        canonical: Option<String>,
+        out: &mut Out,
+    ) -> Result<()> {
+        let mut text = String::with_capacity(256);
+        if let (Some(check), Some(canonical)) = (&check, canonical) {
+            text.push_str("{\"ok\":true,\"action\":");
+            action.write_json(&mut text);
+            text.push_str(",\"canonical\":");
+            write_text(&canonical, &mut text);
+            text.push_str(",\"check\":");
+            write_check(check, &mut text);
+            text.push_str(&format!(",\"risk\":\"{}\"}}\n", check.risk.as_str()));
+        } else {
+            if let Some(check) = check.as_ref().filter(|_| self.check) {
+                self.tell(number, action, check);
+                if !check.is_valid() {
+                    self.status = self.status.and(Status::No);
+                    return Ok(());
+                }
+            }
+            action.write_json(&mut text);
+            text.push('\n');
+        }
+        if self.check && check.is_some_and(|check| !check.is_valid()) {
+            self.status = self.status.and(Status::No);
+        }
+        out.write_all(text.as_bytes())?;
+        Ok(())
+    }
+
+    /// What the check found, in words.
+    fn tell(&self, number: u64, action: &StructuredAction, check: &Check) {
+        let all = [("not valid", &check.errors), ("odd", &check.warnings)];
+        for (what, found) in all {
+            if !found.is_empty() {
+                let found: Vec<String> = found.iter().map(|one| spelled_out(one)).collect();
+                let text = shown(&self.grammar.text(action));
+                let found = found.join("; ");
+                error::say(&format!("{TOOL}: line {number}: {what}: {text}: {found}\n"));
+            }
+        }
+    }
+
+    fn refuse(&mut self, number: u64, line: &str, error: &ParseError, out: &mut Out) -> Result<()> {
+        self.status = self.status.and(Status::Trouble);
+        if !self.report {
+            error::say(&explained(&format!("{TOOL}: line {number}, "), line, error));
+            return Ok(());
+        }
+        let mut text = String::from("{\"ok\":false,\"code\":\"");
+        text.push_str(error.code.as_str());
+        text.push_str("\",\"at\":");
+        write_text(&error.at, &mut text);
+        text.push_str(&format!(",\"column\":{},\"message\":", error.column));
+        write_text(&error.message, &mut text);
+        text.push_str(",\"suggestion\":");
+        match &error.suggestion {
+            Some(line) => write_text(line, &mut text),
+            None => text.push_str("null"),
+        }
+        let (start, end) = (error.span.start, error.span.end);
+        text.push_str(&format!(",\"line\":{number},\"span\":[{start},{end}]}}\n"));
+        out.write_all(text.as_bytes())?;
+        Ok(())
+    }
+}
+
+/// Whether a line is meant as a JSON object, rather than as the placeholder `{x}`.
+pub(super) fn is_json(line: &str) -> bool {
+    let after = line.trim_start().strip_prefix('{').map(str::trim_start);
+    after.is_some_and(|after| after.starts_with(['"', '}']))
+}
+
+fn write_check(check: &Check, out: &mut String) {
+    out.push_str("{\"is_valid\":");
+    out.push_str(if check.is_valid() { "true" } else { "false" });
+    for (name, list) in [("errors", &check.errors), ("warnings", &check.warnings)] {
+        out.push_str(&format!(",\"{name}\":["));
+        for (place, text) in list.iter().enumerate() {
+            if place > 0 {
+                out.push(',');
+            }
+            write_text(text, out);
+        }
+        out.push(']');
+    }
+    out.push('}');
+}
+
+/// A finding of the check in words.
+fn spelled_out(finding: &str) -> String {
+    match finding.split_once(':') {
+        Some(("missing", name)) => format!("missing {name}"),
+        Some(("pair", pair)) => format!("{pair} do not go together"),
+        Some(("modifier", name)) => format!("modifier {name} means nothing here"),
+        Some(("parameter", name)) => format!("parameter {name} means nothing here"),
+        Some(("near", rest)) => match rest.rsplit_once(':') {
+            Some((word, modifier)) => format!("{word} was taken for a name; {modifier}?"),
+            None => finding.to_owned(),
+        },
+        Some(("shape", rest)) => match rest.rsplit_once(':') {
+            Some((word, noun)) => format!("{word} looks like the name of a {noun}"),
+            None => finding.to_owned(),
+        },
+        _ => finding.to_owned(),
+    }
+}
+
+/// An error as a person wants it: where, the line, the word, what to type.
+pub(super) fn explained(place: &str, line: &str, error: &ParseError) -> String {
+    /// Longer lines are shown from a little before the word on.
+    const WIDTH: usize = 160;
+    let mut text = format!(
+        "{place}column {}: {}\n",
+        error.column,
+        shown(&error.message)
+    );
+    let visible: Vec<char> = line
+        .chars()
+        .filter(|c| !super::error::is_hidden(*c))
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    let first = error.column - 1;
+    let start = if visible.len() > WIDTH {
+        first.saturating_sub(WIDTH / 2)
+    } else {
+        0
+    };
+    let end = visible.len().min(start + WIDTH);
+    let part: String = visible.get(start..end).unwrap_or_default().iter().collect();
+    if part.trim().is_empty() {
+        return text;
+    }
+    text.push_str(&format!("    {part}\n    "));
+    let width = error.at.chars().count().clamp(1, WIDTH / 2);
+    for c in visible.get(start..first.min(end)).unwrap_or_default() {
+        // A wide character wants a wide blank.
+        text.push(if is_wide(*c) { '\u{3000}' } else { ' ' });
+    }
+    text.push_str(&"^".repeat(width));
+    if let Some(meant) = &error.meant {
+        text.push_str(&format!(" did you mean '{meant}'?"));
+    }
+    text.push('\n');
+    if let Some(suggestion) = error.suggestion.as_ref().filter(|line| line.len() <= 4096) {
+        for (place, line) in suggestion.lines().enumerate() {
+            let label = if place == 0 { "try: " } else { "     " };
+            text.push_str(&format!("{label}{}\n", shown(line)));
+        }
+    }
+    text
+}
+
+fn is_wide(c: char) -> bool {
+    matches!(u32::from(c), 0x1100..=0x115f | 0x2e80..=0xa4cf | 0xac00..=0xd7a3 | 0xf900..=0xfaff | 0xfe30..=0xfe6f | 0xff00..=0xff60 | 0xffe0..=0xffe6 | 0x1f300..=0x1faff | 0x20000..=0x3fffd)
+}

@@ -1,0 +1,132 @@
+//! `protocol-print`: writes actions and results as text.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use super::error;
+use super::mail_items::Fresh;
+use super::protocol_parse::read_grammar;
+use super::{Example, Manual, Out, Result, Status, Tool, lines};
+use crate::action::{Record, Words};
+use crate::grammar::{self, Grammar};
+use crate::spore::item::Outcome;
+
+const MANUAL: Manual = Manual {
+    description: "\
+Writes each action as its canonical line of text, the inverse of protocol-parse(1): what it writes \
+reads back as the same verb, noun, modifiers and parameters. A result becomes the lines of a result \
+block of spore(5).",
+    input: "\
+JSON lines from standard input, at most 1 MiB each: actions and results, in every spelling that the \
+original reads.",
+    output: "\
+Text, a line for each action. With `--envelope` the line also says `@from=`, `@id=` and `@at=`, and \
+reads back as the very same action.",
+    exit_status: &[(2, "A line is neither action nor result; the others were written.")],
+    environment: &[],
+    files: &[],
+    examples: &[
+        Example {
+            says: "An action as text",
+            session: "\
+$ protocol-parse 'please execute task user-auth using beast mode' | protocol-print
+run task beast-mode task_id=user-auth
+",
+        },
+        Example {
+            says: "With all that is needed to get the same action back",
+            session: "\
+$ protocol-parse --as kiro-1 'status swarm @id=m-1 @at=2026-11-23T09:15:00Z' | protocol-print --envelope
+status swarm @from=kiro-1 @id=m-1 @at=2026-11-23T09:15:00Z
+",
+        },
+        Example {
+            says: "Verbs of your own",
+            session: "\
+$ printf '[verbs.brew]\\nnouns = [\"service\"]\\n' > mine.toml
+$ protocol-parse --grammar mine.toml 'brew service tea' | protocol-print --grammar mine.toml
+brew service service_name=tea
+",
+        },
+    ],
+    see_also: &["protocol-parse(1)", "spore(5)", "sporekit(7)"],
+};
+
+/// Write actions and results as text
+#[derive(Debug, clap::Parser)]
+#[command(name = "protocol-print", version, max_term_width = 100)]
+pub struct Args {
+    /// Say who, which and when as well: @from= @id= @at=
+    #[arg(long)]
+    envelope: bool,
+
+    /// Add the words of this file to the built-in ones
+    #[arg(long, value_name = "FILE")]
+    grammar: Option<PathBuf>,
+}
+
+const TOOL: &str = "protocol-print";
+
+impl Tool for Args {
+    const MANUAL: Manual = MANUAL;
+
+    fn run(self, out: &mut Out) -> Result {
+        if error::stdin_is_terminal() {
+            return Err(error::no_input::<Args>().into());
+        }
+        let own = match &self.grammar {
+            Some(file) => Some(read_grammar(file)?),
+            None => None,
+        };
+        let grammar = own.as_ref().unwrap_or_else(|| Grammar::builtin());
+        let words = grammar.words(false);
+        let mut status = Status::Done;
+        lines::each(std::io::stdin(), out, |line, out| {
+            if line.bytes.trim_ascii().is_empty() {
+                return Ok(());
+            }
+            match self.print(grammar, &words, &line) {
+                Ok(text) => out.write_all(text.as_bytes())?,
+                Err(why) => {
+                    error::say(&format!("{TOOL}: line {}: {why}\n", line.number));
+                    status = Status::Trouble;
+                }
+            }
+            Ok(())
+        })?;
+        Ok(status)
+    }
+}
+
+impl Args {
+    fn print(
+        &self,
+        grammar: &Grammar,
+        words: &Words,
+        line: &lines::Line<'_>,
+    ) -> std::result::Result<String, String> {
+        if line.cut {
+            return Err(format!("longer than {} bytes", lines::LIMIT));
+        }
+        let text =
+            std::str::from_utf8(line.bytes).map_err(|error| format!("not UTF-8: {error}"))?;
+        let record = Record::read(text, &mut Fresh, words).map_err(|error| error.to_string())?;
+        Ok(match record {
+            Record::Action(action) => {
+                let mut text = grammar.text(&action);
+                if self.envelope {
+                    let from = Some(action.source_instance.as_str());
+                    let id = Some(action.correlation_id.as_str());
+                    grammar::write_envelope(from, id, Some(&action.timestamp), &mut text);
+                }
+                text.push('\n');
+                text
+            }
+            Record::Result(result) => {
+                let mut text = Outcome::from(&result).lines().join("\n");
+                text.push('\n');
+                text
+            }
+        })
+    }
+}
