@@ -40,7 +40,9 @@ fn near<'g>(
         _ => 2,
     };
     let typed = &typed[..length];
-    let mut best: Option<((usize, bool, bool, &str), &Word)> = None;
+    // The smaller the key, the nearer the word.
+    type Key<'a> = (usize, bool, bool, &'a str);
+    let mut best: Option<(Key<'_>, &Word)> = None;
     for id in words {
         let word = &grammar.words[*id as usize];
         // Every word of the table is ASCII but for those of a user.
@@ -142,7 +144,12 @@ pub(super) fn near_modifier<'g>(
 // ---------------------------------------------------------------- S2
 
 /// The error that a fault is, for those outside.
-pub(super) fn error(grammar: &Grammar, fault: Fault, seen: &Seen<'_>, core: bool) -> ParseError {
+pub(super) fn error(
+    grammar: &Grammar,
+    fault: Fault,
+    seen: &Seen<'_>,
+    core: bool,
+) -> Box<ParseError> {
     let text: &str = &seen.text;
     let span = fault.span.clone();
     let at = text.get(span.clone()).unwrap_or_default().to_owned();
@@ -150,7 +157,7 @@ pub(super) fn error(grammar: &Grammar, fault: Fault, seen: &Seen<'_>, core: bool
     let before = text.get(..span.start).unwrap_or_default().chars().count();
     let plain: Cow<'_, str> = seen.line.chars().filter(|c| !lex::is_removed(*c)).collect();
     let outside = plain.get(..seen.offset).unwrap_or_default().chars().count();
-    ParseError {
+    Box::new(ParseError {
         code: fault.code,
         column: outside + before + 1,
         span: origin(seen.line, outside + before, at.chars().count()),
@@ -158,7 +165,7 @@ pub(super) fn error(grammar: &Grammar, fault: Fault, seen: &Seen<'_>, core: bool
         suggestion,
         meant,
         at,
-    }
+    })
 }
 
 /// The bytes of `count` visible characters of `line` from the one with number `first` on.

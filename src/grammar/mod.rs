@@ -347,7 +347,7 @@ impl Grammar {
     ///
     /// # Errors
     /// Says which word is wrong, where it stands, and what could be typed instead.
-    pub fn parse<'a>(&'a self, line: &'a str) -> Result<Command<'a>, ParseError> {
+    pub fn parse<'a>(&'a self, line: &'a str) -> Result<Command<'a>, Box<ParseError>> {
         self.parse_tier(line, false)
     }
 
@@ -355,7 +355,11 @@ impl Grammar {
     ///
     /// # Errors
     /// As [`Grammar::parse`].
-    pub fn parse_tier<'a>(&'a self, line: &'a str, core: bool) -> Result<Command<'a>, ParseError> {
+    pub fn parse_tier<'a>(
+        &'a self,
+        line: &'a str,
+        core: bool,
+    ) -> Result<Command<'a>, Box<ParseError>> {
         let options = read::Options { core, mend: true };
         read::command(self, line, options)
             .map_err(|(fault, line)| mend::error(self, fault, &line, core))

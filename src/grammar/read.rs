@@ -68,12 +68,12 @@ pub(super) fn command<'a>(
     }
 }
 
-/// What each token of a line became; also what was read before a fault.
+/// The tokens of a line, each with what it became.
+pub(super) type Roles = Vec<(Range<usize>, Role)>;
+
+/// What each token of a line became, and the command.
 #[allow(dead_code)]
-pub(super) fn roles<'a>(
-    grammar: &'a Grammar,
-    line: &'a str,
-) -> Result<(Vec<(Range<usize>, Role)>, Command<'a>), Fault> {
+pub(super) fn roles<'a>(grammar: &'a Grammar, line: &'a str) -> Done<(Roles, Command<'a>)> {
     let options = Options {
         core: false,
         mend: false,
@@ -919,11 +919,12 @@ impl<'a> Reader<'a> {
         let values: Vec<usize> = after.clone().filter(|at| self.is_value(*at)).collect();
         for at in &values {
             let plain = |c: char| !c.is_ascii_digit() && !matches!(c, '/' | '-' | '_' | '.');
-            if self.is_word(*at) && self.text(*at).chars().all(plain) {
-                if let Some(near) = mend::near_noun(grammar, self.text(*at), self.options.core) {
-                    let fault = Fault::new(Code::UnknownNoun, self.tokens[*at].span.clone());
-                    return Err(fault.fix(Some(self.replaced(*at, near))));
-                }
+            if self.is_word(*at)
+                && self.text(*at).chars().all(plain)
+                && let Some(near) = mend::near_noun(grammar, self.text(*at), self.options.core)
+            {
+                let fault = Fault::new(Code::UnknownNoun, self.tokens[*at].span.clone());
+                return Err(fault.fix(Some(self.replaced(*at, near))));
             }
         }
         let free: Vec<usize> = values

@@ -48,19 +48,18 @@ fn literal(text: &str) -> Argument<'_> {
         _ => {}
     }
     let first = text.strip_prefix('-').unwrap_or(text).as_bytes().first();
-    if first.is_some_and(u8::is_ascii_digit) {
-        if let Ok((rest, _)) = integer(text) {
-            if rest.is_empty()
-                && let Ok(number) = text.parse()
-            {
-                return Argument::Int(number);
-            }
-            if all_consuming(decimal).parse(text).is_ok()
-                && let Some(number) = Number::parse(text)
-            {
-                return Argument::Number(number);
-            }
-        }
+    if !first.is_some_and(u8::is_ascii_digit) {
+        return Argument::Text(text.into());
+    }
+    if all_consuming(integer).parse(text).is_ok()
+        && let Ok(number) = text.parse()
+    {
+        return Argument::Int(number);
+    }
+    if all_consuming(decimal).parse(text).is_ok()
+        && let Some(number) = Number::parse(text)
+    {
+        return Argument::Number(number);
     }
     Argument::Text(text.into())
 }

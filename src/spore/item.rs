@@ -107,7 +107,7 @@ pub enum CommandError {
     Json(#[from] ReadError),
     /// It is text, and no command.
     #[error("{0}")]
-    Text(#[from] ParseError),
+    Text(#[from] Box<ParseError>),
 }
 
 /// Reads a line of an action block, command text or JSON: what it leaves out comes from the spore,
@@ -546,7 +546,7 @@ mod tests {
         let line = r#"{"success":false,"message":"","data":{"a":"Ã©"},"execution_time":"PT1.5S","side_effects":["x\ny"],"correlation_id":"c","timestamp":"2026-11-23T09:15:02Z"}"#;
         let result = ActionResult::from_json(line).unwrap();
         let spore = Spore {
-            parts: vec![part(&Record::Result(result))],
+            parts: vec![part(Grammar::builtin(), &Record::Result(result), None)],
             ..Spore::default()
         };
         let reading = read(write(&spore).unwrap().as_bytes());
