@@ -6,6 +6,8 @@ mod architecture;
 mod claim;
 mod documents;
 mod merge;
+mod place;
+mod reap;
 mod recv;
 mod send;
 mod spool;

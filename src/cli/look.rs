@@ -85,10 +85,7 @@ pub(super) fn seen(
         torn: journal.torn(),
         ..Seen::default()
     };
-    let mut trees = match root.repository() {
-        Some(repository) => workspace::Tree::all(repository)?,
-        None => Vec::new(),
-    };
+    let mut trees = workspace::Tree::all(root)?;
     // The worktrees of a repository that has more than one swarm belong to where they stand.
     let here = root.worktrees();
     trees.retain(|tree| tree.path.starts_with(&here));

@@ -31,6 +31,7 @@ pub mod spore_send;
 pub mod swarm_assign;
 pub mod swarm_merge;
 pub mod swarm_status;
+pub mod worktree_reap;
 pub mod worktree_spawn;
 
 pub use error::{Result, Status};
@@ -70,6 +71,7 @@ pub fn commands() -> Vec<(clap::Command, Manual)> {
         entry::<swarm_assign::Args>(),
         entry::<swarm_merge::Args>(),
         entry::<swarm_status::Args>(),
+        entry::<worktree_reap::Args>(),
         entry::<worktree_spawn::Args>(),
     ]
 }

@@ -54,8 +54,8 @@ file). A short table for people goes to standard error.
 
 With `--list` a table, or with `--json` a record for each worktree: `agent`, `slot`, `colour`,
 `branch`, `base`, `ahead`, `behind` (null when the base is gone), `dirty` (files), `size` (bytes of
-tracked files), `seen_at` (when git last wrote something for it), `landed`, `alive` (process ids),
-`locked`, `path`.",
+tracked files), `seen_at` (when git last wrote something for it), `landed` (something was committed, and
+the base has all of it, also after a squash), `alive` (process ids), `locked`, `path`.",
     exit_status: &[
         (3, "`--list NAME`: nobody of that name; the nearest are shown."),
         (4, "A name, branch or path is taken; nothing was made."),
@@ -103,8 +103,8 @@ kiro-1 20020 app-kiro-1
 $ echo more > ../app.swarm/wt/kiro-2/notes
 $ worktree-spawn --list
 AGENT   COLOUR    BRANCH        AHEAD  BEHIND  DIRTY  SIZE  SEEN  LANDED
-kiro-1  red 1     swarm/kiro-1  0      0       0      6 B   [..]  yes
-kiro-2  orange 2  swarm/kiro-2  0      0       1      6 B   [..]  yes
+kiro-1  red 1     swarm/kiro-1  0      0       0      6 B   [..]  -
+kiro-2  orange 2  swarm/kiro-2  0      0       1      6 B   [..]  -
 $ worktree-spawn --list --json kiro-2 | cut -c1-70
 {"v":1,"type":"worktree","agent":"kiro-2","slot":2,"colour":"orange","
 "#,
@@ -219,19 +219,14 @@ impl Tool for Args {
         }
         let config = Config::read(&root)?;
         let plan = self.plan.as_deref().map(read_plan).transpose()?;
+        let usual = request(&config, self.wanted(&root, &config, plan.as_ref())?);
         let request = Request {
-            wanted: self.wanted(&root, &config, plan.as_ref())?,
-            base: self.base.clone().or(config.worktree.base.clone()),
-            max_behind: self.max_behind.or(config.worktree.max_behind),
-            branch: self
-                .branch
-                .clone()
-                .or(config.worktree.branch.clone())
-                .unwrap_or_else(|| "swarm/{agent}".to_owned()),
-            ports: config.ports,
-            include: config.worktree.include.clone(),
-            setup: self.setup.clone().or(config.worktree.setup.clone()),
+            base: self.base.clone().or(usual.base),
+            max_behind: self.max_behind.or(usual.max_behind),
+            branch: self.branch.clone().unwrap_or(usual.branch),
+            setup: self.setup.clone().or(usual.setup),
             dry_run: self.dry_run,
+            ..usual
         };
         let loud = !self.quiet && super::error::stderr_is_terminal();
         let spawned = spawn::spawn(&root, &request, &|what| {
@@ -305,15 +300,12 @@ impl Args {
     }
 
     fn list(&self, root: &Root, out: &mut Out) -> Result {
-        let all = match root.repository() {
-            Some(repository) => Tree::all(repository)?,
-            None => Vec::new(),
-        };
+        let all = Tree::all(root)?;
         let trees = match self.names.is_empty() {
             true => all,
             false => Tree::named(&all, &self.names)?,
         };
-        let facts = list::facts(&trees)?;
+        let facts = list::facts(root, &trees)?;
         if self.json {
             for (tree, facts) in trees.iter().zip(&facts) {
                 writeln!(out, "{}", record(tree, facts))?;
@@ -344,7 +336,12 @@ impl Args {
                 facts.dirty.to_string(),
                 bytes(facts.size),
                 ago(facts.seen),
-                if facts.landed { "yes" } else { "no" }.to_owned(),
+                match (facts.begun, facts.landed) {
+                    (false, _) => "-",
+                    (true, true) => "yes",
+                    (true, false) => "no",
+                }
+                .to_owned(),
             ]);
         }
         if rows.len() > 1 {
@@ -375,12 +372,27 @@ fn says_tasks(text: &str) -> bool {
     serde_json::from_str::<swarm::plan::Plan>(text).is_ok_and(|plan| !plan.tasks.is_empty())
 }
 
+/// How `swarm.toml` wants trees made.
+pub(super) fn request(config: &Config, wanted: Vec<Wanted>) -> Request {
+    let worktree = &config.worktree;
+    Request {
+        wanted,
+        base: worktree.base.clone(),
+        max_behind: worktree.max_behind,
+        branch: worktree
+            .branch
+            .clone()
+            .unwrap_or_else(|| "swarm/{agent}".to_owned()),
+        ports: config.ports,
+        include: worktree.include.clone(),
+        setup: worktree.setup.clone(),
+        dry_run: false,
+    }
+}
+
 /// Names for `count` more: those of the roster first.
 fn free_names(root: &Root, config: &Config, count: usize) -> Result<Vec<String>> {
-    let there = match root.repository() {
-        Some(repository) => Tree::all(repository)?,
-        None => Vec::new(),
-    };
+    let there = Tree::all(root)?;
     let taken = |name: &String| {
         there
             .iter()
@@ -494,7 +506,7 @@ fn record(tree: &Tree, facts: &Facts) -> serde_json::Value {
         "colour": Scheme::of_slot(identity.slot).name(), "branch": facts.branch,
         "base": tree.notes.base, "ahead": facts.ahead_behind.map(|(ahead, _)| ahead),
         "behind": facts.ahead_behind.map(|(_, behind)| behind), "dirty": facts.dirty,
-        "size": facts.size, "seen_at": seen, "landed": facts.landed, "alive": facts.pids,
+        "size": facts.size, "seen_at": seen, "landed": facts.landed && facts.begun, "alive": facts.pids,
         "locked": tree.locked(), "path": tree.path.to_string_lossy(),
     })
 }

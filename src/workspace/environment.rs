@@ -1,6 +1,7 @@
 //! What an agent finds around its tree: variables, ignored files that it needs, its window.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -53,6 +54,11 @@ pub fn window(root: &Root, agent: &str) -> PathBuf {
     root.worktrees().join(format!("{agent}.code-workspace"))
 }
 
+/// Where the mailbox of an agent that left is kept: a name that no agent can have.
+pub fn left_mailbox(root: &Root, agent: &str) -> PathBuf {
+    root.mail().join(format!(".left-{agent}"))
+}
+
 /// Writes the variables for `. FILE` in a shell: `spore/env` in the tree's own git directory.
 pub fn write(git_dir: &Path, variables: &[(&str, String)]) -> Result<PathBuf, Error> {
     let path = git_dir.join("spore/env");
@@ -69,6 +75,14 @@ pub fn port_base(ports: Ports, slot: u32) -> Option<u16> {
     let first = u32::from(ports.base).checked_add(slot.checked_mul(u32::from(ports.size))?)?;
     let last = first.checked_add(u32::from(ports.size))?;
     u16::try_from(first).ok().filter(|_| last <= 65_536)
+}
+
+/// Appends to `colours.jsonl`, the record of who wore which colour when.
+pub(super) fn log_colours(root: &Root, lines: &str) -> Result<(), Error> {
+    let path = root.path().join("colours.jsonl");
+    files::open_private(File::options().append(true).create(true), &path)
+        .and_then(|mut file| file.write_all(lines.as_bytes()))
+        .map_err(Error::at(path))
 }
 
 /// A file of the main checkout that a new tree gets.

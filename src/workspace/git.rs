@@ -66,6 +66,15 @@ impl Git {
         self.with("GIT_LITERAL_PATHSPECS", "1")
     }
 
+    /// The same whose objects and refs are on disk when it returns.
+    pub fn durable(&self) -> Git {
+        self.with("GIT_CONFIG_COUNT", "2")
+            .with("GIT_CONFIG_KEY_0", "core.fsync")
+            .with("GIT_CONFIG_VALUE_0", "committed,loose-object")
+            .with("GIT_CONFIG_KEY_1", "core.fsyncMethod")
+            .with("GIT_CONFIG_VALUE_1", "batch")
+    }
+
     /// The same for work of ours on refs that the guard of an agent's tree would stop.
     pub fn unguarded(&self) -> Git {
         self.with("SPORE_GUARD", "off")
@@ -169,7 +178,7 @@ impl Git {
     }
 }
 
-fn checked(args: &[&str], output: Output) -> Result<Vec<u8>, Error> {
+pub(super) fn checked(args: &[&str], output: Output) -> Result<Vec<u8>, Error> {
     if output.status.success() {
         return Ok(output.stdout);
     }

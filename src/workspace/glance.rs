@@ -129,7 +129,7 @@ fn differing(repository: &Repository, here: Oid, base: Oid, dirty: &[String]) ->
 
 /// The same by git, without the files of its commits.
 fn by_git(tree: &Tree) -> Result<Glance, Error> {
-    let facts = list::facts(std::slice::from_ref(tree))?;
+    let facts = list::facts_of(None, std::slice::from_ref(tree))?;
     let facts = facts.into_iter().next().ok_or_else(|| Error::Git {
         command: "status".to_owned(),
         said: "nothing".to_owned(),

@@ -20,9 +20,17 @@
 //! `TX.json` says `ready`.
 //!
 //! What a kill costs: before `ready`, the whole spawn (no agent has begun yet); after it, nothing.
-//! Removing: first a commit of everything (tracked, changed, untracked) under
-//! `refs/spore/salvage/AGENT/N`, then the directory, then git's entry, then the branch where it is
-//! landed. A kill in between leaves work in the tree or under the ref, mostly in both.
+//!
+//! States of a removal, all of it under the same lock as the first phase of a spawn. `ID` names one
+//! removal, `TRASH` is a hidden name beside the tree:
+//!
+//! | there is | it means | if its process is dead, the next command that changes something |
+//! |---|---|---|
+//! | `COMMON/spore/reap/ID.json`, the tree in its place | everything was saved under `refs/spore/salvage/AGENT/N`, nothing was touched | forgets the removal: the tree stays |
+//! | the same, the tree at `TRASH` | nobody finds it any more | saves what was written since, then goes on |
+//! | the same, `checked` | every byte is under a ref | removes branch (where it is landed), git's entry, `TRASH`, the record |
+//!
+//! A kill in between leaves work in the tree or under the ref, mostly in both.
 //!
 //! **Promises**: N worktrees or none, and no stray branch; a branch or directory that was there is
 //! never touched; nothing is removed that is not saved under a ref first; two spawns at once take
@@ -32,6 +40,7 @@
 //! **Does not**: talk to a network, merge finished work (room `integrate`), start agents (room
 //! `run`), or protect a tree from another process that deletes it.
 
+pub mod cache;
 pub mod environment;
 pub mod fill;
 pub mod git;
@@ -43,6 +52,7 @@ pub mod life;
 pub mod list;
 pub mod merge;
 pub mod plan;
+pub mod reap;
 pub mod salvage;
 pub mod spawn;
 pub mod tree;
@@ -81,8 +91,10 @@ pub enum Error {
         hint: String,
     },
     /// Nobody here bears this name.
-    #[error("no worktree of {name:?} here")]
+    #[error("no {what} {name:?} here")]
     Unknown {
+        /// "worktree of" or "saved work".
+        what: &'static str,
         /// The name.
         name: String,
         /// The nearest known ones.
@@ -117,6 +129,13 @@ pub enum Error {
 }
 
 impl Error {
+    /// Outside of any repository.
+    pub(crate) fn no_repository() -> Error {
+        Error::Plan(vec![
+            "worktrees need a git repository to stand in".to_owned(),
+        ])
+    }
+
     /// For `map_err`: an I/O error at `path`.
     pub(crate) fn at(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Error {
         let path = path.into();

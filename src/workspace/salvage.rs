@@ -1,42 +1,27 @@
-//! Saving everything in a tree under a ref, and removing what is finished.
+//! Saving everything that an agent wrote: one commit under `refs/spore/salvage/AGENT/N`.
+//!
+//! The commit's tree is the working tree as it stands: tracked, changed, untracked, and the ignored
+//! files that cannot be made again ([`super::cache`]). Its message says what its parents are:
+//!
+//! | line | parent | when |
+//! |---|---|---|
+//! | `Spore-Head` | what was checked out | unless nothing was ever committed |
+//! | `Spore-Staged` | what was staged | where the file says something else by now |
+//! | `Spore-Exact` | the very bytes of files that a filter stores differently | line endings, `clean` filters |
+//! | `Spore-Inner` | a repository inside the tree, saved in the same way, and where it stood | nested repositories, submodules with work |
+//! | `Spore-Loose` | commits that only a reflog or a bisect, merge, rebase remembers | after `reset`, `amend`, on a detached HEAD |
+//!
+//! `Spore-Branch` and `Spore-Base` say which branch it was and what it began at. Nothing in the tree
+//! changes: the index is a copy, so a leftover `index.lock` is no hindrance.
 
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
-use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::{Error, Git, Tree, environment, journal, list, spawn};
-use crate::event::{Event, What};
-use crate::swarm::{Config, Journal, Repository, Root};
-use crate::theme::{Scheme, Worn};
-
-/// Directories whose content can be made again, by the names that tools give them; one with a
-/// `CACHEDIR.TAG` counts too (bford.info/cachedir).
-pub const CACHES: &[&str] = &[
-    "target",
-    "node_modules",
-    ".venv",
-    "venv",
-    "__pycache__",
-    ".mypy_cache",
-    ".pytest_cache",
-    ".ruff_cache",
-    ".tox",
-    ".gradle",
-    ".next",
-    ".nuxt",
-    ".turbo",
-    ".parcel-cache",
-    ".terraform",
-    "dist",
-    "build",
-    ".cache",
-    "_build",
-    ".dart_tool",
-    "Pods",
-    "DerivedData",
-    "zig-cache",
-];
+use super::{Error, Git, Tree, cache, journal, landed};
+use crate::swarm::Root;
 
 /// What was saved of a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,189 +32,549 @@ pub struct Saved {
     pub commit: String,
     /// How many files differ from the last commit, new ones included.
     pub files: usize,
+    /// What was checked out; none where nothing was ever committed.
+    pub head: Option<String>,
 }
 
-/// What is to be allowed.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Allowed {
-    /// Trees that are locked or hold work that is not landed.
-    pub force: bool,
-    /// Trees in which a process lives.
-    pub alive: bool,
-}
-
-/// What stands against removing a tree; all of it, or none.
-pub fn objections(
-    root: &Root,
-    tree: &Tree,
-    facts: &list::Facts,
-    allowed: Allowed,
-) -> Vec<(String, &'static str)> {
-    let mut found = Vec::new();
-    if !facts.pids.is_empty() && !allowed.alive {
-        let pids: Vec<String> = facts.pids.iter().map(u32::to_string).collect();
-        found.push((
-            format!("alive: process {} is in it", pids.join(", ")),
-            "--alive",
-        ));
-    }
-    if let Some(reason) = tree.locked().filter(|_| !allowed.force) {
-        found.push((format!("locked: {reason}"), "--force"));
-    }
-    if let Some(operation) = operation(&tree.git_dir).filter(|_| !allowed.force) {
-        found.push((format!("a {operation} is under way in it"), "--force"));
-    }
-    if !facts.landed && !allowed.force {
-        found.push((format!("not landed in {}", tree.notes.base), "--force"));
-    }
-    if facts.dirty > 0 && !allowed.force {
-        found.push((
-            format!("{} files are not committed", facts.dirty),
-            "--force",
-        ));
-    }
-    let _ = root;
-    found
-}
-
-/// What git is in the middle of, in that tree.
-fn operation(git_dir: &Path) -> Option<&'static str> {
-    [
-        ("MERGE_HEAD", "merge"),
-        ("rebase-merge", "rebase"),
-        ("rebase-apply", "rebase"),
-        ("CHERRY_PICK_HEAD", "cherry-pick"),
-        ("REVERT_HEAD", "revert"),
-        ("BISECT_LOG", "bisect"),
-    ]
-    .into_iter()
-    .find(|(file, _)| git_dir.join(file).exists())
-    .map(|(_, name)| name)
-}
-
-/// Saves the commits, the tracked and untracked files of a tree, and the ignored ones that cannot
-/// be made again, under `refs/spore/salvage/AGENT/N`. Nothing in the tree changes; a leftover
-/// `index.lock` is no hindrance.
+/// Saves all that is in a tree, and says where. A second time without a change gives the same ref.
+/// `keep` are patterns of ignored files that are work though they are in a cache or as in the main
+/// checkout.
 ///
 /// # Errors
-/// [`Error::Refused`] for a repository inside the tree that is no submodule: its content could not
-/// be saved here.
+/// Whatever stops it, nothing in the tree was touched.
 pub fn save(root: &Root, tree: &Tree, keep: &[String]) -> Result<Saved, Error> {
-    let git = tree.git();
+    let repository = root.repository().ok_or_else(Error::no_repository)?;
+    let common = &repository.common_dir;
     let agent = tree.identity.agent.as_str();
-    let head = git.ask(&["rev-parse", "-q", "--verify", "HEAD^{commit}"])?;
-    let scratch = tree
-        .git_dir
-        .join(format!("spore/salvage-{}", std::process::id()));
-    let index = tree.git_dir.join("index");
-    journal::remove_file(&scratch)?;
-    if index.exists() {
-        fs::copy(&index, &scratch).map_err(Error::at(&index))?;
-    }
-    let aside = git.with_index(&scratch);
-    let written = (|| {
-        let staged = aside.ask(&["write-tree"])?;
-        aside.bytes(&["-c", "advice.addEmbeddedRepo=false", "add", "-A", "--", "."])?;
-        let ignored = ignored_work(root, tree, keep)?;
-        if !ignored.is_empty() {
-            let args = ["update-index", "--add", "-z", "--stdin"];
-            aside.feed(&args, &ignored.join(&0))?;
-        }
-        refuse_embedded(&aside, tree, head.as_deref())?;
-        Ok::<_, Error>((staged, aside.text(&["write-tree"])?))
-    })();
-    journal::remove_file(&scratch)?;
-    journal::remove_file(&scratch.with_extension("lock"))?;
-    let (staged, whole) = written?;
-    let head_tree = match &head {
-        Some(head) => Some(git.text(&["rev-parse", &format!("{head}^{{tree}}")])?),
-        None => None,
+    // A directory that somebody removed by hand leaves what was staged and committed.
+    let top = match tree.path.is_dir() {
+        true => &tree.path,
+        false => &tree.git_dir,
     };
-    let say = format!("salvage of {agent}");
-    let mut commit = match &head {
-        Some(head) if head_tree.as_ref() == Some(&whole) => head.clone(),
-        _ => commit(&git, &whole, head.as_deref(), None, &say)?,
+    let place = Place {
+        git: Git::of_tree(&tree.git_dir, top).unguarded().durable(),
+        is_there: tree.path.is_dir(),
+        top: top.clone(),
+        git_dir: tree.git_dir.clone(),
+        main: main_top(common),
+        is_clone: tree.is_clone(),
+        say: format!(
+            "salvage of {agent}\n\nSpore-Branch: {}\nSpore-Base: {}\n",
+            tree.identity.branch.as_deref().unwrap_or_default(),
+            tree.notes.base
+        ),
     };
-    let files = match &head {
-        Some(head) if *head != commit => {
-            count(&git.bytes(&["diff", "--name-only", "-z", head, &commit])?)
-        }
-        _ => 0,
-    };
-    // Staged content that the file no longer has is work too.
-    if let Some(staged) =
-        staged.filter(|staged| *staged != whole && Some(staged) != head_tree.as_ref())
-    {
-        let second = self::commit(
+    let branch = tree.identity.branch.as_deref();
+    let snapshot = place.snapshot(keep, branch, 0)?;
+    let git = Git::at(common).durable();
+    if tree.is_clone() {
+        import(
             &git,
-            &staged,
-            head.as_deref(),
-            None,
-            &format!("{say}: staged"),
+            common,
+            &tree.git_dir.join("objects"),
+            &snapshot.commit,
         )?;
-        commit = self::commit(&git, &whole, head.as_deref(), Some(&second), &say)?;
     }
-    let reference = name_it(&git, agent, &commit)?;
     Ok(Saved {
-        reference,
-        commit,
-        files,
+        reference: name_it(&git, agent, &snapshot.commit)?,
+        commit: snapshot.commit,
+        files: snapshot.files,
+        head: snapshot.head,
     })
+}
+
+/// The top of the main checkout; none for a bare repository.
+pub(super) fn main_top(common: &Path) -> Option<PathBuf> {
+    let top = common.parent().filter(|_| common.ends_with(".git"))?;
+    Some(top.to_owned())
+}
+
+/// A working tree whose content is to become a commit.
+struct Place {
+    git: Git,
+    top: PathBuf,
+    is_there: bool,
+    git_dir: PathBuf,
+    main: Option<PathBuf>,
+    is_clone: bool,
+    say: String,
+}
+
+struct Snapshot {
+    commit: String,
+    files: usize,
+    head: Option<String>,
+}
+
+/// How deep repositories may stand in each other.
+const DEPTH: u32 = 8;
+
+impl Place {
+    fn snapshot(
+        &self,
+        keep: &[String],
+        branch: Option<&str>,
+        depth: u32,
+    ) -> Result<Snapshot, Error> {
+        let head = landed::commit(&self.git, "HEAD")?;
+        let scratch = self
+            .git_dir
+            .join(format!("spore-salvage-{}", std::process::id()));
+        journal::remove_file(&scratch)?;
+        let written = self.write(&scratch, head.as_deref(), keep, depth);
+        journal::remove_file(&scratch)?;
+        journal::remove_file(&lock_of(&scratch))?;
+        let Written {
+            staged,
+            whole,
+            exact,
+            inner,
+        } = written?;
+        let head_tree = match &head {
+            Some(head) => Some(self.git.text(&["rev-parse", &format!("{head}^{{tree}}")])?),
+            None => None,
+        };
+        let mut parents: Vec<String> = head.iter().cloned().collect();
+        let mut say = self.say.clone();
+        let mut note = |word: &str, what: &str| say.push_str(&format!("Spore-{word}: {what}\n"));
+        if let Some(head) = &head {
+            note("Head", head);
+        }
+        for (word, tree) in [
+            (
+                "Staged",
+                staged.filter(|s| *s != whole && Some(s) != head_tree.as_ref()),
+            ),
+            ("Exact", exact),
+        ] {
+            if let Some(tree) = tree {
+                let commit = self.commit(&tree, &parents[..head.iter().len()], word, true)?;
+                note(word, &commit);
+                parents.push(commit);
+            }
+        }
+        for (path, commit) in inner {
+            note("Inner", &format!("{commit} {}", path.display()));
+            parents.push(commit);
+        }
+        for commit in self.loose(&parents, branch)? {
+            note("Loose", &commit);
+            parents.push(commit);
+        }
+        let files = match &head_tree {
+            Some(head) if *head == whole => 0,
+            Some(head) => {
+                let names = ["diff-tree", "-r", "-z", "--name-only", head, &whole];
+                count(&self.git.bytes(&names)?)
+            }
+            None => count(
+                &self
+                    .git
+                    .bytes(&["ls-tree", "-r", "-z", "--name-only", &whole])?,
+            ),
+        };
+        Ok(Snapshot {
+            commit: self.commit(&whole, &parents, &say, false)?,
+            files,
+            head,
+        })
+    }
+
+    /// Writes the trees, through a copy of the index.
+    fn write(
+        &self,
+        scratch: &Path,
+        head: Option<&str>,
+        keep: &[String],
+        depth: u32,
+    ) -> Result<Written, Error> {
+        let index = self.git_dir.join("index");
+        if index.exists() {
+            fs::copy(&index, scratch).map_err(Error::at(&index))?;
+            // Its time tells git which files may have changed in the second of the last look.
+            let time = fs::metadata(&index).and_then(|meta| meta.modified());
+            fs::File::options()
+                .append(true)
+                .open(scratch)
+                .and_then(|file| file.set_modified(time?))
+                .map_err(Error::at(scratch))?;
+        }
+        let aside = self.git.with_index(scratch);
+        let staged = aside.ask(&["write-tree"])?;
+        if !self.is_there {
+            let whole = match &staged {
+                Some(staged) => staged.clone(),
+                None => self.git.text(&["rev-parse", "HEAD^{tree}"])?,
+            };
+            return Ok(Written {
+                staged,
+                whole,
+                exact: None,
+                inner: Vec::new(),
+            });
+        }
+        self.unhide(&aside)?;
+        let add = [
+            "-c",
+            "advice.addEmbeddedRepo=false",
+            "add",
+            "-A",
+            "--sparse",
+            "--",
+            ".",
+        ];
+        aside.bytes(&add)?;
+        let ignored = cache::ignored_work(&self.git, &self.top, self.main.as_deref(), keep)?;
+        if !ignored.is_empty() {
+            aside.feed(
+                &["update-index", "--add", "-z", "--stdin"],
+                &ignored.join(&0),
+            )?;
+        }
+        let inner = self.inner(&aside, keep, depth)?;
+        let whole = aside.text(&["write-tree"])?;
+        let exact = self.exact(&aside, head, scratch)?;
+        Ok(Written {
+            staged,
+            whole,
+            exact,
+            inner,
+        })
+    }
+
+    /// Files that git was told not to look at (`update-index --assume-unchanged`,
+    /// `--skip-worktree`) are looked at, where they are there.
+    fn unhide(&self, aside: &Git) -> Result<(), Error> {
+        let listed = aside.bytes(&["ls-files", "-v", "-z"])?;
+        let hidden: Vec<&[u8]> = listed
+            .split(|byte| *byte == 0)
+            .filter(|line| {
+                line.first()
+                    .is_some_and(|tag| tag.is_ascii_lowercase() || *tag == b'S')
+            })
+            .filter_map(|line| line.get(2..))
+            .filter(|path| fs::symlink_metadata(self.top.join(OsStr::from_bytes(path))).is_ok())
+            .collect();
+        if hidden.is_empty() {
+            return Ok(());
+        }
+        for flag in ["--no-assume-unchanged", "--no-skip-worktree"] {
+            aside.feed(&["update-index", flag, "-z", "--stdin"], &hidden.join(&0))?;
+        }
+        Ok(())
+    }
+
+    /// Repositories inside the tree, of which git stores a mere commit id: each saved in the same
+    /// way, unless it is a submodule without work of its own.
+    fn inner(
+        &self,
+        aside: &Git,
+        keep: &[String],
+        depth: u32,
+    ) -> Result<Vec<(PathBuf, String)>, Error> {
+        let staged = aside.bytes(&["ls-files", "-s", "-z"])?;
+        let links = staged
+            .split(|byte| *byte == 0)
+            .filter(|e| e.starts_with(b"160000 "));
+        let mut found = Vec::new();
+        for link in links {
+            let path = link
+                .splitn(2, |byte| *byte == b'\t')
+                .nth(1)
+                .unwrap_or_default();
+            let path = PathBuf::from(OsStr::from_bytes(path));
+            let top = self.top.join(&path);
+            if !top.join(".git").exists() {
+                continue;
+            }
+            let here = Git::at(&top).unguarded().durable();
+            let Some(git_dir) = here.ask(&["rev-parse", "--absolute-git-dir"])? else {
+                return Err(Error::Refused {
+                    what: format!(
+                        "{top:?} has a .git that git cannot read: its content could not be saved"
+                    ),
+                    hint: format!("rm -r {}", top.join(".git").display()),
+                });
+            };
+            let git_dir = PathBuf::from(git_dir);
+            let clean = here
+                .ask(&["status", "--porcelain"])?
+                .is_some_and(|said| said.is_empty());
+            let published = here.ask(&[
+                "rev-list",
+                "-n",
+                "1",
+                "HEAD",
+                "--branches",
+                "--not",
+                "--remotes",
+            ])?;
+            if clean
+                && published.is_some_and(|commit| commit.is_empty())
+                && !git_dir.starts_with(&top)
+            {
+                continue;
+            }
+            if depth == DEPTH {
+                return Err(Error::Refused {
+                    what: format!("{top:?}: repositories stand too deep in each other"),
+                    hint: "move it away first".to_owned(),
+                });
+            }
+            let place = Place {
+                git: Git::of_tree(&git_dir, &top).unguarded().durable(),
+                main: None,
+                is_there: true,
+                is_clone: true,
+                say: format!("salvage of {}\n\n", path.display()),
+                git_dir: git_dir.clone(),
+                top,
+            };
+            let commit = place.snapshot(keep, None, depth + 1)?.commit;
+            let common =
+                self.git
+                    .text(&["rev-parse", "--path-format=absolute", "--git-common-dir"])?;
+            import(
+                &self.git,
+                Path::new(&common),
+                &git_dir.join("objects"),
+                &commit,
+            )?;
+            found.push((path, commit));
+        }
+        Ok(found)
+    }
+
+    /// A tree of those changed files whose bytes git stores differently.
+    fn exact(
+        &self,
+        aside: &Git,
+        head: Option<&str>,
+        scratch: &Path,
+    ) -> Result<Option<String>, Error> {
+        let empty = self.git.text(&["hash-object", "-t", "tree", "/dev/null"])?;
+        let changed = [
+            "diff-index",
+            "--cached",
+            "-z",
+            "--diff-filter=d",
+            head.unwrap_or(&empty),
+        ];
+        let listed = aside.bytes(&changed)?;
+        let mut fields = listed.split(|byte| *byte == 0);
+        let mut files: Vec<(String, String, &[u8])> = Vec::new();
+        while let (Some(about), Some(path)) = (fields.next(), fields.next()) {
+            let about = String::from_utf8_lossy(about);
+            let about: Vec<&str> = about.split(' ').collect();
+            if let [_, mode, _, oid, _] = about[..]
+                && mode.starts_with("100")
+            {
+                files.push((mode.to_owned(), oid.to_owned(), path));
+            }
+        }
+        if files.is_empty() {
+            return Ok(None);
+        }
+        let hash = |args: &[&str], files: &[(String, String, &[u8])]| {
+            let paths: Vec<u8> = files.iter().flat_map(|(_, _, path)| quoted(path)).collect();
+            let said = self.git.feed(args, &paths)?;
+            let said = String::from_utf8_lossy(&said).into_owned();
+            Ok::<_, Error>(said.lines().map(str::to_owned).collect::<Vec<String>>())
+        };
+        let raw = hash(&["hash-object", "--no-filters", "--stdin-paths"], &files)?;
+        let differs: Vec<_> = files
+            .into_iter()
+            .zip(raw)
+            .filter(|((_, oid, _), raw)| oid != raw)
+            .map(|(file, _)| file)
+            .collect();
+        if differs.is_empty() {
+            return Ok(None);
+        }
+        let raw = hash(
+            &["hash-object", "-w", "--no-filters", "--stdin-paths"],
+            &differs,
+        )?;
+        let mut lines = Vec::new();
+        for ((mode, _, path), raw) in differs.iter().zip(raw) {
+            lines.extend_from_slice(format!("{mode} {raw}\t").as_bytes());
+            lines.extend_from_slice(path);
+            lines.push(0);
+        }
+        let second = scratch.with_extension("exact");
+        journal::remove_file(&second)?;
+        let aside = self.git.with_index(&second);
+        let tree = aside
+            .feed(&["update-index", "-z", "--index-info"], &lines)
+            .and_then(|_| aside.text(&["write-tree"]));
+        journal::remove_file(&second)?;
+        journal::remove_file(&lock_of(&second))?;
+        tree.map(Some)
+    }
+
+    /// Commits that nothing but this tree remembers and that `known` do not lead to.
+    fn loose(&self, known: &[String], branch: Option<&str>) -> Result<Vec<String>, Error> {
+        let mut candidates = BTreeSet::new();
+        let mut add = |said: Option<String>| {
+            let said = said.unwrap_or_default();
+            candidates.extend(said.split_ascii_whitespace().map(str::to_owned));
+        };
+        add(self.git.ask(&["log", "-g", "--format=%H", "HEAD", "--"])?);
+        if let Some(branch) = branch {
+            let branch = format!("refs/heads/{branch}");
+            add(self.git.ask(&["log", "-g", "--format=%H", &branch, "--"])?);
+        }
+        let own: &[&str] = match self.is_clone {
+            true => &[],
+            false => &["refs/worktree", "refs/bisect", "refs/rewritten"],
+        };
+        let refs = [
+            &["for-each-ref", "--format=%(objectname) %(*objectname)"],
+            own,
+        ]
+        .concat();
+        add(self.git.ask(&refs)?);
+        for file in [
+            "ORIG_HEAD",
+            "MERGE_HEAD",
+            "CHERRY_PICK_HEAD",
+            "REVERT_HEAD",
+            "rebase-merge/autostash",
+            "rebase-merge/orig-head",
+            "rebase-apply/autostash",
+        ] {
+            add(fs::read_to_string(self.git_dir.join(file)).ok());
+        }
+        // Those that are commits, and are still there.
+        let asked = candidates
+            .iter()
+            .map(|oid| format!("{oid}\n"))
+            .collect::<String>();
+        let said = self.git.feed(
+            &["cat-file", "--batch-check=%(objectname) %(objecttype)"],
+            asked.as_bytes(),
+        )?;
+        let said = String::from_utf8_lossy(&said);
+        let commits: BTreeSet<&str> = said
+            .lines()
+            .filter_map(|line| line.strip_suffix(" commit"))
+            .collect();
+        if commits.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut asked: String = commits.iter().map(|oid| format!("{oid}\n")).collect();
+        known
+            .iter()
+            .for_each(|oid| asked.push_str(&format!("^{oid}\n")));
+        let missing = self.git.feed(
+            &["rev-list", "--topo-order", "--parents", "--stdin"],
+            asked.as_bytes(),
+        )?;
+        let missing = String::from_utf8_lossy(&missing);
+        let mut led_to = BTreeSet::new();
+        let mut tips = Vec::new();
+        for line in missing.lines() {
+            let mut words = line.split(' ');
+            let commit = words.next().unwrap_or_default();
+            if commits.contains(commit) && !led_to.contains(commit) {
+                tips.push(commit.to_owned());
+            }
+            led_to.extend(words);
+        }
+        Ok(tips)
+    }
+
+    /// A commit by nobody in particular; a fixed one has no time of its own.
+    fn commit(
+        &self,
+        tree: &str,
+        parents: &[String],
+        say: &str,
+        fixed: bool,
+    ) -> Result<String, Error> {
+        let mut args = vec!["-c", "commit.gpgSign=false", "commit-tree", tree, "-m", say];
+        for parent in parents {
+            args.extend(["-p", parent]);
+        }
+        let mut command = self.git.command(&args);
+        for who in ["AUTHOR", "COMMITTER"] {
+            command
+                .env(format!("GIT_{who}_NAME"), "sporekit")
+                .env(format!("GIT_{who}_EMAIL"), "sporekit@localhost");
+            if fixed {
+                command.env(format!("GIT_{who}_DATE"), "@0 +0000");
+            }
+        }
+        let output = command.output().map_err(Error::at("git"))?;
+        super::git::checked(&args, output)
+            .map(|said| String::from_utf8_lossy(&said).trim().to_owned())
+    }
+}
+
+/// The trees that were written.
+struct Written {
+    staged: Option<String>,
+    whole: String,
+    exact: Option<String>,
+    inner: Vec<(PathBuf, String)>,
+}
+
+/// Brings a commit and all that it needs from another object store into the repository.
+fn import(git: &Git, common: &Path, objects: &Path, commit: &str) -> Result<(), Error> {
+    let pack = common.join("objects/pack/pack").display().to_string();
+    let known = git.text(&["for-each-ref", "--format=%(objectname)"])?;
+    let asked = format!("{commit}\n--not\n{known}\n");
+    let args = ["pack-objects", "--revs", "--non-empty", "-q", &pack];
+    git.with_objects(objects)
+        .feed(&args, asked.as_bytes())
+        .map(drop)
+}
+
+fn lock_of(index: &Path) -> PathBuf {
+    let mut name = index.as_os_str().to_owned();
+    name.push(".lock");
+    PathBuf::from(name)
+}
+
+/// A path as a line that git reads: quoted where it would be misread.
+fn quoted(path: &[u8]) -> Vec<u8> {
+    let mut line = Vec::with_capacity(path.len() + 1);
+    if path.starts_with(b"\"") || path.contains(&b'\n') {
+        line.push(b'"');
+        for byte in path {
+            match byte {
+                b'\n' => line.extend(b"\\n"),
+                b'"' | b'\\' => line.extend([b'\\', *byte]),
+                byte => line.push(*byte),
+            }
+        }
+        line.push(b'"');
+    } else {
+        line.extend(path);
+    }
+    line.push(b'\n');
+    line
 }
 
 fn count(names: &[u8]) -> usize {
     names.iter().filter(|byte| **byte == 0).count()
 }
 
-fn commit(
-    git: &Git,
-    tree: &str,
-    parent: Option<&str>,
-    second: Option<&str>,
-    say: &str,
-) -> Result<String, Error> {
-    let mut args = vec!["-c", "commit.gpgSign=false", "commit-tree", tree, "-m", say];
-    for parent in [parent, second].into_iter().flatten() {
-        args.extend(["-p", parent]);
-    }
-    let output = git
-        .command(&args)
-        .env("GIT_AUTHOR_NAME", "sporekit")
-        .env("GIT_AUTHOR_EMAIL", "sporekit@localhost")
-        .env("GIT_COMMITTER_NAME", "sporekit")
-        .env("GIT_COMMITTER_EMAIL", "sporekit@localhost")
-        .output();
-    match output {
-        Ok(output) if output.status.success() => {
-            Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-        }
-        Ok(output) => Err(Error::Git {
-            command: args.join(" "),
-            said: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        }),
-        Err(error) => Err(Error::at("git")(error)),
-    }
-}
-
-/// Gives the commit the next free number; one that has a number already keeps it.
+/// Gives the commit the next free number; one of the same content that has a number keeps it.
 fn name_it(git: &Git, agent: &str, commit: &str) -> Result<String, Error> {
     let prefix = format!("refs/spore/salvage/{agent}/");
+    let about = git.text(&["log", "-1", "--no-walk", "--format=%T %P", commit])?;
     for _ in 0..100 {
-        let there = git.text(&["for-each-ref", "--format=%(refname) %(objectname)", &prefix])?;
-        if let Some(known) = there.lines().find_map(|line| {
-            line.split_once(' ')
-                .filter(|(_, oid)| *oid == commit)
-                .map(|(name, _)| name.to_owned())
-        }) {
-            return Ok(known);
+        let format = "--format=%(refname) %(tree) %(parent)";
+        let there = git.text(&["for-each-ref", format, &prefix])?;
+        let known = there.lines().filter_map(|line| line.split_once(' '));
+        if let Some((name, _)) = known
+            .clone()
+            .find(|(_, content)| content.trim() == about.trim())
+        {
+            return Ok(name.to_owned());
         }
-        let numbers = there.lines().filter_map(|line| {
-            line.strip_prefix(&prefix)?
-                .split(' ')
-                .next()?
-                .parse::<u32>()
-                .ok()
-        });
+        let numbers = known.filter_map(|(name, _)| name.strip_prefix(&prefix)?.parse::<u32>().ok());
         let reference = format!("{prefix}{}", numbers.max().unwrap_or(0) + 1);
         // Made only if nobody was quicker.
         let line = format!("create {reference} {commit}\n");
@@ -246,285 +591,9 @@ fn name_it(git: &Git, agent: &str, commit: &str) -> Result<String, Error> {
     })
 }
 
-/// Refuses repositories inside the tree that git would store as a mere commit id.
-fn refuse_embedded(aside: &Git, tree: &Tree, head: Option<&str>) -> Result<(), Error> {
-    let staged = aside.bytes(&["ls-files", "-s", "-z"])?;
-    for entry in staged
-        .split(|byte| *byte == 0)
-        .filter(|e| e.starts_with(b"160000 "))
-    {
-        let path = entry
-            .splitn(2, |byte| *byte == b'\t')
-            .nth(1)
-            .unwrap_or_default();
-        let path = std::ffi::OsStr::from_bytes(path);
-        let inside = tree.path.join(path);
-        let module = Git::at(&inside);
-        let known = head.is_some_and(|_| {
-            tree.git()
-                .bytes(&["ls-tree", "HEAD", "--", &path.to_string_lossy()])
-                .is_ok_and(|line| line.starts_with(b"160000 "))
-        });
-        if !inside.join(".git").exists() {
-            continue;
-        }
-        let clean = module
-            .ask(&["status", "--porcelain"])?
-            .is_some_and(|s| s.is_empty());
-        let safe = module.ask(&["rev-list", "-n", "1", "HEAD", "--not", "--remotes"])?;
-        if !(known && clean && safe.is_some_and(|commit| commit.is_empty())) {
-            return Err(Error::Refused {
-                what: format!(
-                    "{:?} is a repository of its own with work that cannot be saved here",
-                    inside
-                ),
-                hint: "push or move it first".to_owned(),
-            });
-        }
-    }
-    Ok(())
-}
-
-/// Ignored files that are work: those that `keep` names, and all that are not in a cache and not
-/// the same as in the main checkout.
-fn ignored_work(root: &Root, tree: &Tree, keep: &[String]) -> Result<Vec<Vec<u8>>, Error> {
-    let git = tree.git();
-    let listed = git.bytes(&[
-        "ls-files",
-        "-z",
-        "--others",
-        "--ignored",
-        "--exclude-standard",
-    ])?;
-    let mut found: Vec<Vec<u8>> = Vec::new();
-    let main = root
-        .repository()
-        .map(|repository| repository.common_dir.clone())
-        .filter(|common| common.ends_with(".git"))
-        .and_then(|common| common.parent().map(Path::to_owned));
-    for path in listed
-        .split(|byte| *byte == 0)
-        .filter(|path| !path.is_empty())
-    {
-        let relative = Path::new(std::ffi::OsStr::from_bytes(path));
-        let same = main
-            .as_ref()
-            .is_some_and(|main| is_same(&main.join(relative), &tree.path.join(relative)));
-        if !same && !in_cache(&tree.path, relative) {
-            found.push(path.to_vec());
-        }
-    }
-    for pattern in keep {
-        let pattern = format!("--exclude={pattern}");
-        let listed = git.bytes(&["ls-files", "-z", "--others", "--ignored", &pattern])?;
-        for path in listed
-            .split(|byte| *byte == 0)
-            .filter(|path| !path.is_empty())
-        {
-            if !found.iter().any(|known| known == path) {
-                found.push(path.to_vec());
-            }
-        }
-    }
-    Ok(found)
-}
-
-fn is_same(a: &Path, b: &Path) -> bool {
-    let lengths = (fs::metadata(a), fs::metadata(b));
-    let (Ok(a_is), Ok(b_is)) = lengths else {
-        return false;
-    };
-    let same_length = a_is.is_file() && b_is.is_file() && a_is.len() == b_is.len();
-    same_length && fs::read(a).is_ok_and(|a| fs::read(b).is_ok_and(|b| a == b))
-}
-
-/// Whether one of the directories above is a cache.
-fn in_cache(top: &Path, path: &Path) -> bool {
-    path.ancestors()
-        .skip(1)
-        .filter(|dir| !dir.as_os_str().is_empty())
-        .any(|dir| {
-            let name = dir.file_name().unwrap_or_default().to_string_lossy();
-            CACHES.contains(&name.as_ref()) || top.join(dir).join("CACHEDIR.TAG").exists()
-        })
-}
-
-/// Removes a tree that was saved: directory, git's entry, the branch where it is landed, and what
-/// stood around it. The mailbox stays: there may be mail in it.
-pub fn remove(root: &Root, tree: &Tree, landed: bool) -> Result<bool, Error> {
-    let repository = root
-        .repository()
-        .ok_or_else(|| Error::Plan(vec!["no repository".to_owned()]))?;
-    let _lock = journal::admin_lock(&repository.common_dir)?;
-    let agent = tree.identity.agent.as_str();
-    let names_us = super::tree::top_of(&tree.git_dir).as_deref() == Some(tree.path.as_path());
-    if !names_us {
-        return Err(Error::Refused {
-            what: format!("{:?} is no longer the tree of {agent:?}", tree.path),
-            hint: "git worktree repair".to_owned(),
-        });
-    }
-    let head = tree
-        .git()
-        .ask(&["rev-parse", "-q", "--verify", "HEAD^{commit}"])?;
-    // Gone from sight in one step; the slow part comes after.
-    let trash = root
-        .worktrees()
-        .join(format!(".reaped-{}", uuid::Uuid::now_v7()));
-    match fs::rename(&tree.path, &trash) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(Error::at(&tree.path)(error)),
-    }
-    journal::remove_tree(&tree.git_dir)?;
-    drop(fs::remove_dir(repository.common_dir.join("worktrees")));
-    let gone = landed && delete_branch(repository, tree, head.as_deref())?;
-    journal::remove_file(&environment::window(root, agent))?;
-    journal::remove_tree(&environment::temporary(root, agent))?;
-    journal::remove_tree(&trash)?;
-    note_left(root, tree)?;
-    Ok(gone)
-}
-
-/// Deletes the branch if it still stands where the tree stood.
-fn delete_branch(repository: &Repository, tree: &Tree, head: Option<&str>) -> Result<bool, Error> {
-    let (Some(branch), Some(head)) = (&tree.identity.branch, head) else {
-        return Ok(false);
-    };
-    let line = format!("delete refs/heads/{branch} {head}\n");
-    let git = Git::at(&repository.common_dir);
-    Ok(git
-        .feed(&["update-ref", "--stdin"], line.as_bytes())
-        .is_ok())
-}
-
-fn note_left(root: &Root, tree: &Tree) -> Result<(), Error> {
-    let agent = tree.identity.agent.as_str();
-    root.make_dir(&root.journal())?;
-    Journal::open(root)?.change(|_| {
-        let event = Event {
-            at: crate::swarm::journal::now(),
-            correlation_id: uuid::Uuid::new_v4().to_string(),
-            what: What::Left {
-                agent: agent.to_owned(),
-                epoch: tree.identity.epoch,
-                why: Some("reaped".to_owned()),
-            },
-        };
-        (vec![event], ())
-    })?;
-    let line = Scheme::of_slot(tree.identity.slot).log_record(&Worn {
-        time: &crate::swarm::journal::now(),
-        agent,
-        worktree: None,
-        branch: tree.identity.branch.as_deref().unwrap_or_default(),
-        tasks: &tree.notes.tasks,
-    });
-    spawn::log_colours(root, &line)
-}
-
-/// Finishes removals that were killed half-way: directories that were taken out of sight.
-pub fn sweep(root: &Root) -> Result<(), Error> {
-    let Ok(entries) = fs::read_dir(root.worktrees()) else {
-        return Ok(());
-    };
-    for entry in entries.flatten() {
-        if entry.file_name().to_string_lossy().starts_with(".reaped-") {
-            journal::remove_tree(&entry.path())?;
-        }
-    }
-    Ok(())
-}
-
-/// Brings saved work back: a new branch at what `reference` holds. Gives its name.
-///
-/// # Errors
-/// [`Error::Unknown`] with what there is.
-pub fn restore(root: &Root, reference: &str) -> Result<(String, String), Error> {
-    let repository = root
-        .repository()
-        .ok_or_else(|| Error::Plan(vec!["no repository".to_owned()]))?;
-    let git = Git::at(&repository.common_dir);
-    let all = git.text(&["for-each-ref", "--format=%(refname)", "refs/spore/salvage"])?;
-    let full = match reference.strip_prefix("refs/") {
-        Some(_) => reference.to_owned(),
-        None => format!("refs/spore/salvage/{reference}"),
-    };
-    if !all.lines().any(|name| name == full) {
-        return Err(Error::Unknown {
-            name: reference.to_owned(),
-            nearest: all.lines().map(str::to_owned).take(20).collect(),
-        });
-    }
-    let short = full.trim_start_matches("refs/spore/salvage/").to_owned();
-    let commit = git.text(&["rev-parse", &format!("{full}^{{commit}}")])?;
-    for n in 0..100 {
-        let branch = match n {
-            0 => format!("restored/{short}"),
-            n => format!("restored/{short}-{n}"),
-        };
-        let line = format!("create refs/heads/{branch} {commit}\n");
-        if git
-            .feed(&["update-ref", "--stdin"], line.as_bytes())
-            .is_ok()
-        {
-            return Ok((branch, commit));
-        }
-    }
-    Err(Error::Taken(vec![format!(
-        "branches restored/{short} to restored/{short}-99 exist"
-    )]))
-}
-
-/// A cache directory of a tree, with its size in bytes and when it was last used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cache {
-    /// Where it is.
-    pub path: PathBuf,
-    /// Its size in bytes, as stored.
-    pub bytes: u64,
-}
-
-/// The caches at the top of a tree that git ignores.
-pub fn caches(tree: &Tree) -> Result<Vec<Cache>, Error> {
-    let listed = tree.git().bytes(&[
-        "ls-files",
-        "-z",
-        "--others",
-        "--ignored",
-        "--exclude-standard",
-        "--directory",
-    ])?;
-    let mut found = Vec::new();
-    for path in listed
-        .split(|byte| *byte == 0)
-        .filter(|path| path.ends_with(b"/"))
-    {
-        let relative = Path::new(std::ffi::OsStr::from_bytes(path));
-        let inside = relative.join("x");
-        if in_cache(&tree.path, &inside) {
-            let path = tree.path.join(relative);
-            found.push(Cache {
-                bytes: size(&path),
-                path,
-            });
-        }
-    }
-    Ok(found)
-}
-
-/// What the files below take on disk.
-pub fn size(path: &Path) -> u64 {
-    use std::os::unix::fs::MetadataExt;
-    walkdir::WalkDir::new(path)
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| entry.metadata().ok())
-        .map(|metadata| metadata.blocks() * 512)
-        .sum()
-}
-
-/// Everything that `swarm.toml` says is work though git ignores it.
-pub fn kept(config: &Config) -> &[String] {
-    &config.worktree.keep_ignored
+/// What a salvage commit says about itself: the values of its lines of that word.
+pub(super) fn notes(message: &str, word: &str) -> Vec<String> {
+    let word = format!("Spore-{word}: ");
+    let values = message.lines().filter_map(|line| line.strip_prefix(&word));
+    values.map(str::to_owned).collect()
 }

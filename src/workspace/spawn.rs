@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -16,7 +16,7 @@ use super::index::{Index, Stat};
 use super::journal::{self, Item, Phase, Record};
 use super::plan::{self, Facts, Place, Wanted};
 use super::tree::Notes;
-use super::{Error, Git, Tree, environment};
+use super::{Error, Git, Tree, environment, reap};
 use crate::event::{Event, What};
 use crate::id::AgentName;
 use crate::spool::Spool;
@@ -125,15 +125,16 @@ pub fn spawn(
 /// Takes back, or completes, what killed spawns left; says what it did, a line each.
 pub fn settle(root: &Root) -> Result<Vec<String>, Error> {
     let ground = Ground::of(root)?;
-    if !journal::place(&ground.repository.common_dir).exists() {
+    if !ground.repository.common_dir.join("spore").exists() {
         return Ok(Vec::new());
     }
     let _lock = journal::admin_lock(&ground.repository.common_dir)?;
     settle_locked(root, ground.repository)
 }
 
-fn settle_locked(root: &Root, repository: &Repository) -> Result<Vec<String>, Error> {
-    let mut said = Vec::new();
+/// The same under [`journal::admin_lock`].
+pub(super) fn settle_locked(root: &Root, repository: &Repository) -> Result<Vec<String>, Error> {
+    let mut said = reap::settle_locked(root, repository)?;
     let records = journal::records(&repository.common_dir)?;
     if records.iter().all(|(_, dead)| *dead) {
         // Nobody alive writes there but under the lock that we hold.
@@ -225,11 +226,7 @@ impl Base {
 
 impl<'a> Ground<'a> {
     fn of(root: &'a Root) -> Result<Ground<'a>, Error> {
-        let repository = root.repository().ok_or_else(|| {
-            Error::Plan(vec![
-                "worktrees need a git repository to stand in".to_owned(),
-            ])
-        })?;
+        let repository = root.repository().ok_or_else(Error::no_repository)?;
         let here = repository.top.as_ref().unwrap_or(&repository.common_dir);
         Ok(Ground {
             root,
@@ -244,9 +241,7 @@ impl<'a> Ground<'a> {
 
     /// The top of the main checkout; none for a bare repository.
     fn main(&self) -> Option<PathBuf> {
-        let common = &self.repository.common_dir;
-        let top = common.parent().filter(|_| common.ends_with(".git"))?;
-        Some(top.to_owned())
+        super::salvage::main_top(&self.repository.common_dir)
     }
 
     /// What is there already.
@@ -258,7 +253,7 @@ impl<'a> Ground<'a> {
             branches: branches.lines().map(str::to_owned).collect(),
             ..Facts::default()
         };
-        for tree in Tree::all(self.repository)? {
+        for tree in Tree::all(self.root)? {
             facts.agents.insert(tree.identity.agent.to_string());
             facts.slots.insert(tree.identity.slot);
         }
@@ -503,6 +498,13 @@ impl<'a> Ground<'a> {
         );
         files::write_whole(&window, text.as_bytes()).map_err(Error::at(window))?;
         self.root.make_dir(&self.root.mail())?;
+        let (left, mail) = (
+            environment::left_mailbox(self.root, agent),
+            self.root.mail().join(agent),
+        );
+        if left.exists() && !mail.exists() {
+            fs::rename(&left, &mail).map_err(Error::at(mail))?;
+        }
         Spool::open_or_create(&self.root.mail())?.create(&tree.identity.agent)?;
         Ok(())
     }
@@ -921,7 +923,7 @@ fn finish(root: &Root, repository: &Repository, record: &Record) -> Result<(), E
         (events.collect(), ())
     })?;
     let mut lines = String::new();
-    for tree in Tree::all(repository)? {
+    for tree in Tree::all(root)? {
         let agent = tree.identity.agent.as_str();
         if let Some(item) = record.items.iter().find(|item| item.agent == agent) {
             lines.push_str(&Scheme::of_slot(item.slot).log_record(&Worn {
@@ -933,16 +935,8 @@ fn finish(root: &Root, repository: &Repository, record: &Record) -> Result<(), E
             }));
         }
     }
-    log_colours(root, &lines)?;
+    environment::log_colours(root, &lines)?;
     record.remove(&repository.common_dir)
-}
-
-/// Appends to `colours.jsonl`, the record of who wore which colour when.
-pub(super) fn log_colours(root: &Root, lines: &str) -> Result<(), Error> {
-    let path = root.path().join("colours.jsonl");
-    files::open_private(File::options().append(true).create(true), &path)
-        .and_then(|mut file| file.write_all(lines.as_bytes()))
-        .map_err(Error::at(path))
 }
 
 /// git's entry for an item, if it bears this spawn's mark.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Error, Git};
 use crate::id;
-use crate::swarm::{Identity, Repository, files};
+use crate::swarm::{Identity, Root, files};
 
 /// An agent's worktree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,18 +54,38 @@ impl Notes {
 }
 
 impl Tree {
-    /// Every agent's worktree, by slot. One whose identity cannot be read is passed over.
-    pub fn all(repository: &Repository) -> Result<Vec<Tree>, Error> {
-        let dirs = repository
-            .git_dirs()
-            .map_err(Error::at(&repository.common_dir))?;
+    /// Every agent's worktree or clone, by slot. One whose identity cannot be read is passed over.
+    pub fn all(root: &Root) -> Result<Vec<Tree>, Error> {
+        let mut dirs: Vec<(PathBuf, Option<PathBuf>)> = Vec::new();
+        if let Some(repository) = root.repository() {
+            let linked = repository.git_dirs();
+            let linked = linked.map_err(Error::at(&repository.common_dir))?;
+            dirs.extend(
+                linked
+                    .into_iter()
+                    .skip(1)
+                    .map(|dir| (dir.clone(), top_of(&dir))),
+            );
+        }
+        // Clones stand for themselves.
+        for entry in fs::read_dir(root.worktrees())
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let git_dir = entry.path().join(".git");
+            let hidden = entry.file_name().as_bytes().starts_with(b".");
+            if !hidden && git_dir.is_dir() {
+                dirs.push((git_dir, Some(entry.path())));
+            }
+        }
         let mut trees = Vec::new();
-        for git_dir in &dirs[1..] {
-            if let (Some(path), Ok(Some(identity))) = (top_of(git_dir), Identity::read(git_dir)) {
+        for (git_dir, path) in dirs {
+            if let (Some(path), Ok(Some(identity))) = (path, Identity::read(&git_dir)) {
                 trees.push(Tree {
                     path,
-                    notes: Notes::read(git_dir),
-                    git_dir: git_dir.clone(),
+                    notes: Notes::read(&git_dir),
+                    git_dir,
                     identity,
                 });
             }
@@ -84,6 +104,7 @@ impl Tree {
             .map(|name| {
                 let found = all.iter().find(|tree| tree.identity.agent.as_str() == name);
                 found.cloned().ok_or_else(|| Error::Unknown {
+                    what: "worktree of",
                     name: name.clone(),
                     nearest: id::nearest(name, all.iter().map(|t| t.identity.agent.as_str()))
                         .into_iter()
@@ -92,6 +113,11 @@ impl Tree {
                 })
             })
             .collect()
+    }
+
+    /// Whether it is a clone, with refs of its own, and not a linked worktree.
+    pub fn is_clone(&self) -> bool {
+        self.git_dir == self.path.join(".git")
     }
 
     /// git in this tree.
