@@ -73,7 +73,7 @@ pub struct Ground<'a> {
 /// # Errors
 /// [`Error::Unknown`] for a name that nobody bears; nothing was done.
 pub fn find(root: &Root, ground: &Ground<'_>, names: &[String]) -> Result<Found, Error> {
-    let trees = Tree::all(ground.repository)?;
+    let trees = Tree::all(root)?;
     let state = Journal::read(root)?.state().clone();
     let mut found = Found::default();
     if names.is_empty() {

@@ -140,7 +140,7 @@ pub fn integrate(
         gate::settle(root)?;
         settled.extend(land::settle(root, &git)?);
     }
-    let into = target(&git, repository, request.into.as_deref())?;
+    let into = target(&git, root, request.into.as_deref())?;
     let base = merge::commit_of(&git, &into)?.ok_or_else(|| Error::Unknown {
         name: into.clone(),
         nearest: Vec::new(),
@@ -257,7 +257,7 @@ pub fn mode_name(mode: MergeMode) -> &'static str {
 
 /// The full ref of the target: what was asked for; else the branch that all agents' trees began at;
 /// else what the main checkout has, if that is no agent's; else `main` or `master`.
-pub fn target(git: &Git, repository: &Repository, wanted: Option<&str>) -> Result<String, Error> {
+pub fn target(git: &Git, root: &Root, wanted: Option<&str>) -> Result<String, Error> {
     let is_branch = |name: &str| -> Result<bool, Error> {
         Ok(merge::commit_of(git, &format!("refs/heads/{name}"))?.is_some())
     };
@@ -273,7 +273,7 @@ pub fn target(git: &Git, repository: &Repository, wanted: Option<&str>) -> Resul
             nearest: nearest.into_iter().map(str::to_owned).collect(),
         });
     }
-    let trees = Tree::all(repository)?;
+    let trees = Tree::all(root)?;
     let mut bases: Vec<&str> = trees.iter().map(|tree| &*tree.notes.base).collect();
     bases.sort_unstable();
     bases.dedup();
