@@ -309,13 +309,60 @@ fn a_hook_tells_of_each_message_once_within_its_budget() {
         assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}'));
         assert_eq!(hook(tool, event), "");
     }
-    post(&swarm, "stop");
-    let told: Value = serde_json::from_str(&hook("claude", "Stop")).unwrap();
-    assert_eq!(told["decision"], "block");
-    // Nothing was taken, and without a mailbox a hook is silent.
-    assert_eq!(waiting(&swarm), 5);
-    let silent = swarm.recv(&["--as", "nobody", "--hook", "claude"]);
-    assert_eq!((code(&silent), out(&silent).as_str()), (0, ""));
+    for (tool, event, decision) in [
+        ("claude", "Stop", "block"),
+        ("codex", "SubagentStop", "block"),
+        ("gemini", "AfterAgent", "deny"),
+    ] {
+        post(&swarm, "stop");
+        let told: Value = serde_json::from_str(&hook(tool, event)).unwrap();
+        assert_eq!(told["decision"], decision);
+    }
+    // Nothing was taken.
+    assert_eq!(waiting(&swarm), 7);
+}
+
+#[test]
+fn a_hook_says_nothing_where_nobody_would_see_it_and_never_refuses() {
+    let swarm = Swarm::with(&["kiro-1"]);
+    post(&swarm, "hello");
+    let hook = |args: &[&str], event: &str| {
+        let input = format!("{{\"hook_event_name\":\"{event}\"}}");
+        let args = [&["--hook", "claude"], args].concat();
+        let told = swarm.piped("spore-recv", &args, input.as_bytes());
+        (code(&told), out(&told))
+    };
+    let me = ["--as", "kiro-1"];
+    assert_eq!(hook(&me, "PreCompact"), (0, String::new()));
+    let told = hook(&me, "UserPromptSubmit");
+    assert!(
+        told.1.contains("hello"),
+        "it was not announced yet: {told:?}"
+    );
+    // Without a mailbox, and without a name, nothing; trouble is no status by which a tool refuses.
+    assert_eq!(hook(&["--as", "nobody"], "Stop"), (0, String::new()));
+    assert_eq!(hook(&[], "Stop"), (0, String::new()));
+    assert_eq!(hook(&["--as", "../x"], "Stop"), (1, String::new()));
+}
+
+#[test]
+fn files_are_read_wherever_the_options_stand() {
+    let swarm = Swarm::new();
+    std::fs::write(swarm.dir.path().join("a.md"), "# Spore: hi\r\n").unwrap();
+    for args in [
+        ["--read", "--json", "a.md"],
+        ["--read", "a.md", "--json"],
+        ["--json", "--read", "a.md"],
+    ] {
+        let got = records(&swarm.recv(&args));
+        assert_eq!(
+            (&got[0]["subject"], &got[0]["notes"][0]),
+            (&"hi".into(), &"crlf".into())
+        );
+    }
+    let repaired = swarm.recv(&["--read", "--raw", "a.md"]);
+    assert_eq!(out(&repaired), "# Spore: hi\n");
+    assert_eq!(code(&swarm.recv(&["--read"])), 2);
 }
 
 #[test]

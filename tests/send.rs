@@ -192,6 +192,20 @@ fn a_body_keeps_its_bytes() {
 }
 
 #[test]
+fn a_pipe_that_brought_nothing_sends_nothing() {
+    let swarm = Swarm::with(&["kiro-1"]);
+    let nothing = swarm.piped("spore-send", &["--as", "boss", "--to", "kiro-1"], b"");
+    assert_eq!((code(&nothing), out(&nothing).as_str()), (1, ""));
+    assert!(err(&nothing).contains("hint: -m '' sends an empty message"));
+    for args in [["-s", "only a title"], ["-m", ""]] {
+        let args = [["--as", "boss"], ["--to", "kiro-1"], args].concat();
+        assert_eq!(code(&swarm.piped("spore-send", &args, b"")), 0);
+    }
+    let two = swarm.send(&["--as", "boss", "--to", "kiro-1", "-s", "a\nb", "-m", "x"]);
+    assert!(code(&two) == 2 && err(&two).contains("a subject is one line"));
+}
+
+#[test]
 fn a_body_cannot_pass_for_headers() {
     let swarm = Swarm::with(&["kiro-1"]);
     for body in [

@@ -14,7 +14,6 @@ codex\t'Codex'
 kiro\t'Kiro'
 gemini\t'Gemini'"
 complete -c spore-recv -l budget -d 'How long a hook\'s text may be, in bytes' -r
-complete -c spore-recv -l read -d 'Say what stands in these files' -r
 complete -c spore-recv -l as -d 'Who you are, outside an agent\'s worktree' -r
 complete -c spore-recv -s C -l repo -d 'The repository, as if started there' -r -F
 complete -c spore-recv -l root -d 'The swarm\'s directory (otherwise: `git config spore.root`, else `<repository>.swarm`)' -r -F
@@ -31,6 +30,7 @@ complete -c spore-recv -l raw -d 'Write the bytes of messages and nothing else'
 complete -c spore-recv -l dead -d 'List what was given up'
 complete -c spore-recv -l prune -d 'Remove acknowledged messages of old days'
 complete -c spore-recv -l doctor -d 'Look for everything that should not be there'
+complete -c spore-recv -l read -d 'Say what stands in these files'
 complete -c spore-recv -l create -d 'Make your mailbox if it is missing'
 complete -c spore-recv -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c spore-recv -s V -l version -d 'Print version'

@@ -7,6 +7,7 @@ use clap::error::ErrorKind;
 
 use super::Tool;
 use super::manual;
+use crate::id::{AgentName, IdError};
 use crate::{integrate, spool, swarm, workspace};
 
 /// How a run ended, or what stopped it.
@@ -137,6 +138,16 @@ fn status_of(error: &anyhow::Error) -> (Status, Vec<String>) {
         if let Some(failure) = cause.downcast_ref::<integrate::Error>() {
             return integrate_status(failure);
         }
+        if let Some(failure) = cause.downcast_ref::<IdError>() {
+            // The case twin of a name is the one slip that is no name at all.
+            let lower = failure.text.trim().to_lowercase();
+            let twin = lower
+                .parse::<AgentName>()
+                .ok()
+                .filter(|_| failure.what == "an agent name");
+            let hint = twin.map(|name| format!("did you mean {name}?"));
+            return (Status::Trouble, hint.into_iter().collect());
+        }
         // Each room's error type has its arm here.
     }
     (Status::Trouble, Vec::new())
@@ -157,7 +168,10 @@ fn spool_status(error: &spool::Error) -> (Status, Vec<String>) {
         }
         NoMessage { .. } => (
             Status::Unknown,
-            Some("spore-recv --list shows the ids".to_owned()),
+            Some(
+                "spore-recv --list shows what waits and is held, --dead what was given up"
+                    .to_owned(),
+            ),
         ),
         LeaseLost { .. } => (Status::Late, None),
         Unsafe { .. } => (

@@ -37,12 +37,14 @@ Nothing is found by polling: `--wait` and `--follow` sleep until the kernel repo
 
 *Hooks.* `--hook` is for an agent's own hook configuration: it prints one JSON object if there is \
 mail that was never announced, and nothing otherwise; it takes and acknowledges nothing. The \
-event's name is read from the JSON that the tool gives on standard input. `claude` and `codex` \
-get `hookSpecificOutput.additionalContext` (for their Stop events `decision` and `reason`, so that \
-the agent reads its mail before it ends); `gemini` the same with its event names; `kiro` adds \
-whatever a hook prints to the context, and gets the same object. No tool call is ever refused.",
+event's name is read from the JSON that the tool gives on standard input. Where the tool takes \
+context, it gets `hookSpecificOutput.additionalContext` (kiro adds whatever a hook prints, and gets \
+the same object); where an agent is about to end (Stop of `claude` and `codex`, AfterAgent of \
+`gemini`), `decision` and `reason`, so that it reads its mail first. At events whose output the \
+agent would not see, nothing is said and nothing counts as announced. No tool call and no prompt \
+is ever refused: trouble is status 1 here, not 2, and somebody who is no agent is told nothing.",
     input: "\
-Mailboxes; with `--read`, files (or `-` for standard input) that are or were meant as spores. \
+The mailbox; with `--read`, files (or `-` for standard input) that are or were meant as spores. \
 With `--hook`, the hook event of the agent's tool, if there is one.",
     output: "\
 Each message as it is. When more than one may come, each is preceded by a line `=== ID from NAME`, \
@@ -183,7 +185,7 @@ $ spore-recv --as kiro-1 --prune --older 7d
         Example {
             says: "See what stands in files",
             session: "\
-$ printf '# Spore: hi\\n\\n- **From**: me\\n' > letter.md && spore-recv --read letter.md --json
+$ printf '# Spore: hi\\n\\n- **From**: me\\n' > letter.md && spore-recv --read --json letter.md
 {[..]\"subject\":\"hi\"[..]
 ",
         },
@@ -197,7 +199,7 @@ $ printf '# Spore: hi\\n\\n- **From**: me\\n' > letter.md && spore-recv --read l
     name = "spore-recv",
     version,
     max_term_width = 100,
-    override_usage = "spore-recv [-n N | --all] [--wait DUR | --follow] [options] [--exec CMD…]",
+    override_usage = "spore-recv [-n N | --all] [--wait DUR | --follow] [options] [--exec CMD…]\n       spore-recv --read FILE… [--json | --raw]",
     group = clap::ArgGroup::new("mode").args([
         "peek", "list", "exec", "hold", "ack", "renew", "release", "fail", "dead", "requeue",
         "prune", "doctor", "hook", "read",
@@ -309,8 +311,12 @@ pub struct Args {
     budget: usize,
 
     /// Say what stands in these files
-    #[arg(long, value_name = "FILE", num_args = 1..)]
-    read: Vec<String>,
+    #[arg(long, requires = "files")]
+    read: bool,
+
+    /// Files that are, or were meant as, spores; `-` is standard input
+    #[arg(value_name = "FILE", requires = "read")]
+    files: Vec<String>,
 
     /// Make your mailbox if it is missing
     #[arg(long)]
@@ -334,6 +340,44 @@ enum Hook {
     Kiro,
     /// Gemini
     Gemini,
+}
+
+/// How a tool takes a text from a hook.
+enum HookForm {
+    /// Added to what the agent knows.
+    Context,
+    /// The agent wanted to end; with this decision the text is what it goes on with.
+    GoOn(&'static str),
+}
+
+impl Hook {
+    /// The event at which a person has written to the agent.
+    fn prompt(self) -> &'static str {
+        match self {
+            Hook::Claude | Hook::Codex => "UserPromptSubmit",
+            Hook::Kiro => "userPromptSubmit",
+            Hook::Gemini => "BeforeAgent",
+        }
+    }
+
+    /// How the tool takes a text at this event; `None` where the agent would never see it.
+    fn form(self, event: &str) -> Option<HookForm> {
+        let context = match self {
+            Hook::Claude | Hook::Codex => match event {
+                "Stop" | "SubagentStop" => return Some(HookForm::GoOn("block")),
+                "SessionStart" | "UserPromptSubmit" | "PreToolUse" | "PostToolUse"
+                | "SubagentStart" => true,
+                "PostToolUseFailure" | "Notification" | "Setup" => self == Hook::Claude,
+                _ => false,
+            },
+            Hook::Gemini => match event {
+                "AfterAgent" => return Some(HookForm::GoOn("deny")),
+                _ => matches!(event, "SessionStart" | "BeforeAgent" | "AfterTool"),
+            },
+            Hook::Kiro => matches!(event, "agentSpawn" | "userPromptSubmit"),
+        };
+        context.then_some(HookForm::Context)
+    }
 }
 
 /// A held message: its id, or `ID,A=n` for that very claim.
@@ -366,22 +410,16 @@ impl Tool for Args {
     const MANUAL: Manual = MANUAL;
 
     fn run(self, out: &mut Out) -> Result {
-        if !self.read.is_empty() {
+        if self.read {
             return self.read_files(out);
         }
-        let mail = match self.open() {
-            // A hook must not get into an agent's way because nobody has written yet.
-            Err(error) if self.hook.is_some() && error::status(&error) == Status::Unknown => {
-                return Ok(Status::Done);
-            }
-            opened => opened?,
-        };
+        if let Some(tool) = self.hook {
+            return Ok(self.hook(tool, out));
+        }
+        let mail = self.open()?;
         let me = mail.must_be()?;
         let end = self.end();
         let mailbox = match self.mailbox(&mail, &me) {
-            Err(error) if self.hook.is_some() && error::status(&error) == Status::Unknown => {
-                return Ok(Status::Done);
-            }
             Err(error) if self.patient() && error::status(&error) == Status::Unknown => {
                 match self.await_mailbox(&mail, &me, end) {
                     Some(mailbox) => mailbox,
@@ -402,9 +440,6 @@ impl Tool for Args {
         }
         if self.doctor {
             return self.doctor(&mailbox, out);
-        }
-        if let Some(tool) = self.hook {
-            return self.hook(tool, &mailbox, out);
         }
         if let Some(id) = self.requeue {
             mailbox.requeue(id)?;
@@ -490,7 +525,7 @@ impl Args {
             (_, true) => spore_read::Form::Repaired,
             _ => spore_read::Form::Listing,
         };
-        spore_read::read_files(TOOL, &self.read, form, &mail_items::command, out)
+        spore_read::read_files(TOOL, &self.files, form, &mail_items::command, out)
     }
 
     /// `--ack`, `--renew`, `--release`, `--fail`.
@@ -666,26 +701,46 @@ impl Args {
     }
 
     /// Prints what the tool's hook protocol makes of new mail, or nothing.
-    fn hook(&self, tool: Hook, mailbox: &Mailbox, out: &mut Out) -> Result {
-        let event = hook_event();
+    ///
+    /// Status 2 would refuse a tool call or a person's prompt, so trouble is status 1 here, which
+    /// every one of the tools shows as a warning. Nobody's mail, and mail that nobody has begun,
+    /// is no trouble: the hooks of a repository run for whoever works there.
+    fn hook(&self, tool: Hook, out: &mut Out) -> Status {
+        let nobody = |error: &anyhow::Error| {
+            error::status(error) == Status::Unknown
+                || matches!(error.downcast_ref(), Some(crate::swarm::Error::Nobody))
+        };
+        match self.announce(tool, out) {
+            Ok(()) => Status::Done,
+            Err(error) if nobody(&error) => Status::Done,
+            Err(error) => {
+                complain(TOOL, &error);
+                Status::No
+            }
+        }
+    }
+
+    fn announce(&self, tool: Hook, out: &mut Out) -> Result<()> {
+        let event = hook_event().unwrap_or_else(|| tool.prompt().to_owned());
+        let Some(form) = tool.form(&event) else {
+            // What cannot be shown now is told at the next event.
+            return Ok(());
+        };
+        let mail = self.open()?;
+        let mailbox = self.mailbox(&mail, &mail.must_be()?)?;
         let fresh = mailbox.announce()?;
         if fresh.is_empty() {
-            return Ok(Status::Done);
+            return Ok(());
         }
-        let text = self.announcement(mailbox, &fresh);
-        let event = event.unwrap_or_else(|| match tool {
-            Hook::Claude | Hook::Codex => "UserPromptSubmit".to_owned(),
-            Hook::Kiro => "userPromptSubmit".to_owned(),
-            Hook::Gemini => "BeforeAgent".to_owned(),
-        });
-        let stops = matches!(event.as_str(), "Stop" | "SubagentStop");
-        let record = if stops && matches!(tool, Hook::Claude | Hook::Codex) {
-            json!({"decision": "block", "reason": text})
-        } else {
-            json!({"hookSpecificOutput": {"hookEventName": event, "additionalContext": text}})
+        let text = self.announcement(&mailbox, &fresh);
+        let record = match form {
+            HookForm::Context => json!({
+                "hookSpecificOutput": {"hookEventName": event, "additionalContext": text}
+            }),
+            HookForm::GoOn(decision) => json!({"decision": decision, "reason": text}),
         };
         writeln!(out, "{record}")?;
-        Ok(Status::Done)
+        Ok(())
     }
 
     /// New mail in words, within the budget. The line before each message is ours and names an id

@@ -196,7 +196,7 @@ pub struct Args {
     message: Option<String>,
 
     /// The subject
-    #[arg(short = 's', long, value_name = "SUBJECT", allow_hyphen_values = true)]
+    #[arg(short = 's', long, value_name = "SUBJECT", value_parser = subject, allow_hyphen_values = true)]
     subject: Option<String>,
 
     /// What it is: request, reply, note or error, or a word of your own
@@ -586,6 +586,14 @@ impl Sender<'_> {
             .take(limit + 1)
             .read_to_end(&mut bytes)
             .context("standard input")?;
+        if bytes.is_empty() && self.args.subject.is_none() {
+            // The command before us in the pipe failed, or had nothing to say.
+            return Err(
+                Failure::new(Status::No, "nothing to send: standard input is empty")
+                    .hint("-m '' sends an empty message")
+                    .into(),
+            );
+        }
         if is_json(&bytes) {
             stdin.read_to_end(&mut bytes).context("standard input")?;
             return self.lines(&bytes);
@@ -618,6 +626,11 @@ impl Sender<'_> {
         self.me.as_ref().map_or("unknown", AgentName::as_str)
     }
 
+    /// The subject that was given; an empty one is none.
+    fn subject(&self) -> Option<String> {
+        self.args.subject.clone().filter(|text| !text.is_empty())
+    }
+
     fn too_long(&self) -> Failure {
         Failure::usage(format!(
             "the message is longer than the limit of {} bytes",
@@ -632,7 +645,7 @@ impl Sender<'_> {
         let me = self.me.as_ref().map(AgentName::as_str);
         let kind = if args.re.is_some() { "reply" } else { "note" };
         Draft {
-            subject: args.subject.clone(),
+            subject: self.subject(),
             headers: Headers {
                 from: Some(me.or(from).unwrap_or("unknown").to_owned()),
                 to: self.to.clone(),
@@ -665,7 +678,7 @@ impl Sender<'_> {
         }
         let ours = self.draft(theirs.from.as_deref(), Vec::new());
         Ok(Draft {
-            subject: args.subject.clone().or(head.subject.clone()),
+            subject: self.subject().or(head.subject.clone()),
             headers: Headers {
                 id: theirs.id,
                 time: theirs.time,
@@ -980,6 +993,14 @@ impl Sender<'_> {
             None => writeln!(out, "{}", sent.id)?,
         }
         Ok(())
+    }
+}
+
+/// A subject as a title holds it: one line, without blanks around it.
+fn subject(text: &str) -> std::result::Result<String, &'static str> {
+    match text.trim().contains(['\n', '\r']) {
+        true => Err("a subject is one line of text; what is longer belongs into the body"),
+        false => Ok(text.trim().to_owned()),
     }
 }
 

@@ -164,6 +164,15 @@ impl Error {
                 "name another place: --root DIR, or git config spore.root DIR".to_owned()
             }
             Error::Unknown { nearest, .. } if !nearest.is_empty() => return None,
+            Error::Unknown {
+                what: "group",
+                name,
+                ..
+            } => {
+                format!(
+                    "[groups] in swarm.toml makes one, and so does a file group/{name} in the swarm's directory, a name a line"
+                )
+            }
             Error::Unknown { .. } => "swarm-status names who is there".to_owned(),
             Error::Contradiction { says_by, .. } => {
                 format!("leave {says_by} out: nobody speaks for somebody else")
