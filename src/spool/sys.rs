@@ -90,18 +90,24 @@ pub(crate) fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> Sys<()> {
 }
 
 /// Writes a file and its content to the disk.
+///
+/// An XFS that gives up (a disk that fails, a cut) while fsync waits may let it return 0 with
+/// nothing written; every stat fails from then on, so the word of fsync counts only with a stat
+/// after it.
 pub(crate) fn sync(fd: BorrowedFd<'_>) -> Sys<()> {
     gate("fsync")?;
-    rustix::fs::fsync(fd)
+    rustix::fs::fsync(fd)?;
+    stat(fd).map(drop)
 }
 
 /// Writes everything of a file system to the disk.
 pub(crate) fn sync_all(fd: BorrowedFd<'_>) -> Sys<()> {
     gate("syncfs")?;
     #[cfg(target_os = "linux")]
-    return rustix::fs::syncfs(fd);
+    rustix::fs::syncfs(fd)?;
     #[cfg(not(target_os = "linux"))]
-    return rustix::fs::fsync(fd).map(|()| rustix::fs::sync());
+    rustix::fs::fsync(fd).map(|()| rustix::fs::sync())?;
+    stat(fd).map(drop)
 }
 
 /// Renames, and fails when the new name is taken; where the file system cannot promise that, by a
