@@ -1,6 +1,7 @@
 //! Standard output: one buffered writer, flushed and checked before exit.
 
 use std::io::{self, BufWriter, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Where results go. Nothing else in this crate writes to standard output.
 pub struct Out {
@@ -10,8 +11,12 @@ pub struct Out {
 impl Out {
     /// Standard output.
     pub fn stdout() -> Out {
+        let writer: Box<dyn Write> = match CLOSED.load(Ordering::Relaxed) {
+            true => Box::new(Closed),
+            false => Box::new(io::stdout()),
+        };
         Out {
-            writer: BufWriter::with_capacity(64 * 1024, Box::new(io::stdout())),
+            writer: BufWriter::with_capacity(64 * 1024, writer),
         }
     }
 
@@ -38,6 +43,37 @@ impl Write for Out {
 
     fn flush(&mut self) -> io::Result<()> {
         self.writer.flush()
+    }
+}
+
+/// Whether standard output was closed when the process began. What is written then would vanish,
+/// and count as handed on: the standard library opens /dev/null in its place before `main`, so that
+/// nobody can tell later. Hence the look before that.
+static CLOSED: AtomicBool = AtomicBool::new(false);
+
+#[cfg(target_os = "linux")]
+#[used]
+#[unsafe(link_section = ".init_array")]
+static LOOK: extern "C" fn() = {
+    extern "C" fn look() {
+        let flags = rustix::io::fcntl_getfd(rustix::stdio::stdout());
+        CLOSED.store(flags.is_err(), Ordering::Relaxed);
+    }
+    look
+};
+
+/// A standard output that is none.
+struct Closed;
+
+impl Write for Closed {
+    fn write(&mut self, _bytes: &[u8]) -> io::Result<usize> {
+        Err(io::Error::from_raw_os_error(
+            rustix::io::Errno::BADF.raw_os_error(),
+        ))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
