@@ -951,11 +951,11 @@ impl Session<'_> {
         if self.args.once {
             self.mailbox.note_seen(&from, &name, id)?;
         }
-        match self.receiver.ack(&claim) {
-            Ok(()) => Ok(()),
-            // It took us longer than the lease: another will get it too, and both are told.
-            Err(error) => Err(error.into()),
-        }
+        self.receiver.ack(&claim).map_err(|error| {
+            // It comes again, uncounted; or the lease is over, and another has it already.
+            let _ = self.receiver.release(&claim, false);
+            error.into()
+        })
     }
 
     /// Gives the message to the command, and acknowledges it when that ends with status 0.

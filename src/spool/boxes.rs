@@ -145,6 +145,9 @@ impl Spool {
         for part in ["tmp", "new", "cur", "id", "done", "dead"] {
             sys::make_dir(dir.as_fd(), part).map_err(making)?;
         }
+        // So that the first acknowledgement finds its place even on a disk that is full by then.
+        let day = format!("done/{}", super::Clock::Kernel.now().day());
+        sys::make_dir(dir.as_fd(), &day).map_err(making)?;
         sys::touch(dir.as_fd(), ".last-read").map_err(making)?;
         sys::sync(dir.as_fd()).map_err(making)?;
         match sys::rename_new(self.dir.as_fd(), &aside, self.dir.as_fd(), name.as_str()) {

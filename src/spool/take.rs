@@ -663,15 +663,23 @@ impl<'a> Receiver<'a> {
     }
 
     fn give_back(&self, claim: &Claim, counted: bool) -> Sys<()> {
-        let cur = self.mailbox.part(claim.lane, "cur")?;
-        let new = self.mailbox.part(claim.lane, "new")?;
         let name = Name {
             attempts: claim.name.attempts - u32::from(!counted),
             lease: None,
             ..claim.name
         };
         let file = self.written(&name, &claim.file);
-        sys::rename_new(cur.as_fd(), &claim.file, new.as_fd(), &file)?;
+        let back = |cur: &OwnedFd, new: &OwnedFd| {
+            sys::rename_new(cur.as_fd(), &claim.file, new.as_fd(), &file)
+        };
+        let part = |part| self.mailbox.part(claim.lane, part);
+        let desk = self.desks.iter().find(|desk| desk.lane == claim.lane);
+        match (part("cur").and_then(|cur| Ok((cur, part("new")?))), desk) {
+            (Ok((cur, new)), _) => back(&cur, &new)?,
+            // No descriptor left is not the message's fault: back the way it came.
+            (Err(Errno::MFILE | Errno::NFILE), Some(desk)) => back(&desk.cur, &desk.new)?,
+            (Err(errno), _) => return Err(errno),
+        }
         match claim.lane.folder() {
             None => Order::forget(&self.mailbox.dir),
             Some(folder) => Order::forget(&sys::open_dir(self.mailbox.dir.as_fd(), folder)?),
