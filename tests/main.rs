@@ -5,6 +5,7 @@
 mod architecture;
 mod claim;
 mod documents;
+mod hurt;
 mod merge;
 mod place;
 mod reap;
