@@ -40,6 +40,7 @@ use sporekit::spool::{
 
 use crate::send::{Swarm, code, err, out};
 
+#[allow(clippy::print_stderr)]
 /// Says that a test could not run here; fails instead when nothing may be skipped.
 fn skip(test: &str, why: &str) {
     let strict = std::env::var_os("SPORE_TEST_STRICT").is_some_and(|value| !value.is_empty());
