@@ -10,7 +10,7 @@ DESTDIR ?=
 STATIC  := $(if $(findstring linux,$(HOST)),-C target-feature=+crt-static)
 TOOLS   := $(sort $(patsubst src/bin/%.rs,%,$(subst _,-,$(wildcard src/bin/*.rs))))
 
-.PHONY: help build demo test deps lint fresh bench coverage fuzz powercut install clean
+.PHONY: help build demo test deps lint fresh bench coverage fuzz powercut torture install clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -49,6 +49,11 @@ fuzz: ## A short run of each fuzz target on the committed corpus
 
 powercut: build ## As root: cut the power under spore-send on ext4 and XFS, and count what is lost
 	@PATH="$(CURDIR)/$(BIN):$$PATH" python3 tests/powercut.py
+
+torture: build ## A thousand tasks with fake agents that go wrong in every way; nothing may be lost
+	@for style in claude codex gemini opencode kiro aider plain; do \
+	  PATH="$(CURDIR)/$(BIN):$$PATH" swarm-torture --seed 1 --agents 8 --tasks 143 --kills 10 --timeout 30m --style $$style || exit 1; \
+	done
 
 install: build ## Install binaries, man pages and completions below PREFIX (DESTDIR in front)
 	install -d "$(DESTDIR)$(PREFIX)/bin"

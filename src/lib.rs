@@ -27,6 +27,7 @@
 //! | [`theme`] | colours that people can tell apart; editor settings | yes |
 //! | [`spool`] | mailboxes on disk: durable delivery, claims, leases | no |
 //! | [`workspace`] | git: spawn, salvage, reap; everything that runs git is here | no |
+//! | [`run`] | one agent command on one task: limits, evidence, outcome | no |
 //! | [`integrate`] | finished work comes home: order, union, gate, culprit, report | no |
 //!
 //! Below them stands [`cli`], one file a command, the only place that prints; and `bin/`, three
@@ -39,6 +40,7 @@ pub mod grammar;
 pub mod health;
 pub mod id;
 pub mod integrate;
+pub mod run;
 pub mod spool;
 pub mod spore;
 pub mod swarm;

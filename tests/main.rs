@@ -10,6 +10,7 @@ mod merge;
 mod place;
 mod reap;
 mod recv;
+mod run;
 mod send;
 mod spool;
 mod spore;

@@ -8,7 +8,7 @@ use clap::error::ErrorKind;
 use super::Tool;
 use super::manual;
 use crate::id::{AgentName, IdError};
-use crate::{integrate, spool, swarm, workspace};
+use crate::{integrate, run, spool, swarm, workspace};
 
 /// How a run ended, or what stopped it.
 pub type Result<T = Status> = anyhow::Result<T>;
@@ -148,6 +148,9 @@ fn status_of(error: &anyhow::Error) -> (Status, Vec<String>) {
             let hint = twin.map(|name| format!("did you mean {name}?"));
             return (Status::Trouble, hint.into_iter().collect());
         }
+        if let Some(failure) = cause.downcast_ref::<run::Error>() {
+            return run_status(failure);
+        }
         // Each room's error type has its arm here.
     }
     (Status::Trouble, Vec::new())
@@ -234,6 +237,27 @@ fn integrate_status(error: &integrate::Error) -> (Status, Vec<String>) {
             (Status::Child(code), Vec::new())
         }
         Error::Io { .. } => (Status::Trouble, Vec::new()),
+    }
+}
+
+fn run_status(error: &run::Error) -> (Status, Vec<String>) {
+    use run::agents::Unknown;
+    let near = |nearest: &[String]| -> Vec<String> {
+        let hints = nearest.iter().map(|name| format!("did you mean {name:?}?"));
+        hints.collect()
+    };
+    match error {
+        run::Error::Swarm(error) => swarm_status(error),
+        run::Error::Workspace(error) => workspace_status(error),
+        run::Error::Busy(_) => (Status::TryAgain, vec!["swarm-status".to_owned()]),
+        run::Error::Held(_) => (Status::TryAgain, vec!["swarm-ctl resume all".to_owned()]),
+        run::Error::Late { .. } => (
+            Status::Late,
+            vec!["swarm-assign next | agent-run".to_owned()],
+        ),
+        run::Error::Unknown(Unknown::Command { nearest, .. }) => (Status::Unknown, near(nearest)),
+        run::Error::Unknown(Unknown::Stream { nearest, .. }) => (Status::Trouble, near(nearest)),
+        _ => (Status::Trouble, Vec::new()),
     }
 }
 

@@ -14,8 +14,10 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
+pub mod agent_run;
 pub mod args;
 pub mod error;
+pub mod fake_agent;
 pub mod input;
 pub mod lines;
 mod look;
@@ -31,6 +33,7 @@ pub mod spore_send;
 pub mod swarm_assign;
 pub mod swarm_merge;
 pub mod swarm_status;
+pub mod swarm_torture;
 pub mod worktree_reap;
 pub mod worktree_spawn;
 
@@ -69,6 +72,8 @@ pub fn main<T: Tool>() -> ExitCode {
 /// their examples.
 pub fn commands() -> Vec<(clap::Command, Manual)> {
     vec![
+        entry::<agent_run::Args>(),
+        entry::<fake_agent::Args>(),
         entry::<protocol_parse::Args>(),
         entry::<protocol_print::Args>(),
         entry::<spore_recv::Args>(),
@@ -76,6 +81,7 @@ pub fn commands() -> Vec<(clap::Command, Manual)> {
         entry::<swarm_assign::Args>(),
         entry::<swarm_merge::Args>(),
         entry::<swarm_status::Args>(),
+        entry::<swarm_torture::Args>(),
         entry::<worktree_reap::Args>(),
         entry::<worktree_spawn::Args>(),
     ]

@@ -20,6 +20,13 @@ impl Out {
         }
     }
 
+    /// Standard error, for programs that a caller listens to on both.
+    pub fn stderr() -> Out {
+        Out {
+            writer: BufWriter::with_capacity(1, Box::new(io::stderr())),
+        }
+    }
+
     /// Hands on what was written so far, after each record of an endless stream and before
     /// anything is acknowledged because it was written out.
     pub fn hand_on(&mut self) -> io::Result<()> {

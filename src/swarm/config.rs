@@ -23,6 +23,7 @@
 //! stream = "plain"                      # whose events it prints: claude, codex, kiro, gemini, opencode, aider
 //! writable = ["~/.my-agent"]            # directories it must be able to write
 //! env = { MY_AGENT_QUIET = "1" }
+//! harvest = true                        # what it leaves uncommitted is committed on its behalf
 //!
 //! [worktree]
 //! branch = "swarm/{agent}"
@@ -54,6 +55,7 @@
 //! max_mem_mb = 4096
 //! max_turns = 200
 //! max_usd = 5.0
+//! stall = "15m"                         # time without a sign of life; "0" for none
 //! jobs = 4                              # agents at once on this machine
 //!
 //! [merge]
@@ -147,6 +149,8 @@ pub struct AgentCommand {
     pub writable: Vec<PathBuf>,
     /// Variables for it.
     pub env: BTreeMap<String, String>,
+    /// Whether what it leaves uncommitted is committed on its behalf.
+    pub harvest: Option<bool>,
 }
 
 /// How a prompt reaches an agent command.
@@ -294,6 +298,9 @@ pub struct Run {
     pub max_turns: Option<u32>,
     /// Money for one task.
     pub max_usd: Option<f64>,
+    /// Time without a sign of life.
+    #[serde(deserialize_with = "duration::optional")]
+    pub stall: Option<Duration>,
     /// Agents at once on this machine.
     pub jobs: Option<u32>,
 }

@@ -324,6 +324,85 @@ pub fn verdict(exit: u8, failures: u32, retries: u32) -> (&'static str, Then) {
     (word, then)
 }
 
+/// What somebody wants to follow, otherwise than [`verdict`] says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// This.
+    Then(Then),
+    /// The task is given back, for another agent.
+    Reroute,
+}
+
+/// How a try of a task ended, for [`follow_up`].
+#[derive(Debug, Clone, Copy)]
+pub struct Report<'a> {
+    /// The exit status of `agent-run`; 0 is done.
+    pub exit: u8,
+    /// Whether it was stopped from outside: then the task is given back, and nobody is to blame.
+    pub stopped: bool,
+    /// What is wanted to follow, if not the usual.
+    pub wanted: Option<Wanted>,
+    /// The reason.
+    pub why: &'a str,
+    /// When a limit ends, RFC 3339.
+    pub retry_at: Option<&'a str>,
+    /// The commit that proves it.
+    pub commit: Option<&'a str>,
+    /// The run.
+    pub run: &'a str,
+}
+
+/// What follows for a task when a try of it ends: done, given back, or failed by [`verdict`].
+pub fn follow_up(
+    task: &str,
+    agent: &str,
+    epoch: u64,
+    known: &TaskState,
+    retries: u32,
+    report: &Report<'_>,
+) -> What {
+    let (task, agent) = (task.to_owned(), agent.to_owned());
+    if report.exit == 0 {
+        return What::Done {
+            task,
+            agent,
+            epoch,
+            commit: report.commit.map(str::to_owned),
+            run: Some(report.run.to_owned()),
+        };
+    }
+    if report.stopped || report.wanted == Some(Wanted::Reroute) {
+        return What::Released {
+            task,
+            epoch,
+            why: Some(report.why.to_owned()),
+        };
+    }
+    let (word, usual) = verdict(report.exit, known.failures, retries);
+    let then = match report.wanted {
+        Some(Wanted::Then(then)) => then,
+        _ => usual,
+    };
+    What::Failed {
+        task,
+        agent,
+        epoch,
+        exit: report.exit,
+        then,
+        retry_at: match then {
+            Then::Later => report.retry_at.map(str::to_owned).or_else(after_a_pause),
+            Then::Retry | Then::Human => None,
+        },
+        why: Some(format!("{word}: {}", report.why)),
+    }
+}
+
+/// The time after [`DEFAULT_PAUSE`], RFC 3339.
+pub fn after_a_pause() -> Option<String> {
+    let until = jiff::Timestamp::now().checked_add(DEFAULT_PAUSE);
+    until.map(|time| format!("{time:.0}")).ok()
+}
+
 /// A claim as it was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {

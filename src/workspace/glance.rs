@@ -45,6 +45,17 @@ pub fn changed(top: &Path) -> Result<Vec<PathBuf>, Error> {
         .collect())
 }
 
+/// The commit that the checkout at `top` stands at, if libgit2 sees no difference to it; none if it
+/// sees one, or cannot tell.
+pub fn clean_at(top: &Path) -> Option<String> {
+    let repository = open(top).ok()?;
+    let head = repository.head().ok()?.peel_to_commit().ok()?.id();
+    dirty(&repository)
+        .ok()?
+        .is_empty()
+        .then(|| head.to_string())
+}
+
 fn one(tree: &Tree) -> Result<Glance, Error> {
     match open(&tree.path) {
         Ok(repository) => look(&repository, tree).map_err(failed),

@@ -52,6 +52,7 @@ pub mod life;
 pub mod list;
 pub mod merge;
 pub mod plan;
+pub mod progress;
 pub mod reap;
 pub mod salvage;
 pub mod spawn;

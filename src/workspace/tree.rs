@@ -132,6 +132,11 @@ impl Tree {
     }
 }
 
+/// The file that is locked as long as an agent's command runs in the tree with this git directory.
+pub fn run_lock(git_dir: &Path) -> PathBuf {
+    git_dir.join("spore/run.lock")
+}
+
 /// The top of the linked worktree whose git directory this is.
 pub fn top_of(git_dir: &Path) -> Option<PathBuf> {
     let bytes = fs::read(git_dir.join("gitdir")).ok()?;

@@ -619,10 +619,6 @@ fn fail(args: FailArgs, out: &mut Out) -> Result {
     let said = args.why;
     let event = report(args.mine, |task, agent, known, epoch| {
         let (word, then) = lease::verdict(exit, known.failures, retries);
-        let pause = || {
-            let until = jiff::Timestamp::now().checked_add(lease::DEFAULT_PAUSE);
-            until.map(|time| format!("{time:.0}")).ok()
-        };
         What::Failed {
             task: task.to_owned(),
             agent: agent.to_owned(),
@@ -630,7 +626,7 @@ fn fail(args: FailArgs, out: &mut Out) -> Result {
             exit,
             then,
             retry_at: match then {
-                Then::Later => retry_at.or_else(pause),
+                Then::Later => retry_at.or_else(lease::after_a_pause),
                 Then::Retry | Then::Human => None,
             },
             why: Some(match said {

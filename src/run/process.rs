@@ -1,0 +1,320 @@
+//! Processes: starting one with all its descendants under our eyes, looking at them, ending them.
+//!
+//! The command gets a session of its own, so it has no terminal to ask on and its group can be
+//! signalled as one. We become the reaper of orphans (`PR_SET_CHILD_SUBREAPER`, Linux), so a
+//! descendant that leaves its session or its parent still has us as an ancestor, and "no child is
+//! left" is a fact that `waitpid(2)` tells. Where there is no `/proc`, only the group is ended.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, WaitOptions};
+
+use super::judge::Exit;
+
+/// One process, as `/proc` shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// Its number.
+    pub pid: u32,
+    /// Its parent.
+    parent: u32,
+    /// Its session.
+    session: u32,
+    /// Whether it is dead and not yet waited for.
+    dead: bool,
+    /// Its processor time and that of its children that were waited for, in ticks.
+    ticks: u64,
+    /// The second part of that.
+    waited: u64,
+    /// Its memory in pages.
+    pages: u64,
+}
+
+/// All processes of a run at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sample {
+    /// The living ones.
+    pub pids: Vec<u32>,
+    /// Their processor time, in milliseconds.
+    pub cpu_ms: u64,
+    /// Their memory together, in KiB.
+    pub memory_kib: u64,
+}
+
+/// Makes this process the reaper of the orphans below it.
+pub fn become_reaper() {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_child_subreaper(Pid::from_raw(1));
+}
+
+/// Starts `command` in a session of its own; its number.
+///
+/// # Errors
+/// [`Exit::NotStarted`] with the status that shells give.
+pub fn start(command: &mut Command) -> Result<u32, Exit> {
+    // SAFETY: setsid(2) is async-signal-safe, and nothing else is done between fork and exec.
+    #[allow(unsafe_code)]
+    unsafe {
+        command.pre_exec(|| rustix::process::setsid().map(|_| ()).map_err(Into::into));
+    }
+    let program = command.get_program().to_string_lossy().into_owned();
+    match command.spawn() {
+        Ok(child) => Ok(child.id()),
+        Err(error) => {
+            let status = match error.kind() {
+                io::ErrorKind::NotFound => 127,
+                io::ErrorKind::PermissionDenied => 126,
+                _ => 125,
+            };
+            Err(Exit::NotStarted(
+                status,
+                format!("could not start {program:?}: {error}"),
+            ))
+        }
+    }
+}
+
+/// Waits for all children that have ended, without blocking; how `main` ended, if it was among them,
+/// and whether any child is left.
+pub fn reap(main: u32) -> (Option<Exit>, bool) {
+    let mut ended = None;
+    loop {
+        match rustix::process::wait(WaitOptions::NOHANG) {
+            Ok(Some((pid, status))) => {
+                if u32::try_from(pid.as_raw_nonzero().get()) == Ok(main) {
+                    ended = status
+                        .exit_status()
+                        .map(Exit::Status)
+                        .or_else(|| status.terminating_signal().map(Exit::Signal));
+                }
+            }
+            Ok(None) => return (ended, true),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return (ended, false),
+        }
+    }
+}
+
+/// The processes below `top`, itself included, that are alive.
+pub fn sample(top: u32) -> Sample {
+    let mut found = Sample::default();
+    let mut open = vec![top];
+    let mut known = HashSet::new();
+    while let Some(pid) = open.pop() {
+        if !known.insert(pid) {
+            continue;
+        }
+        if let Some(seen) = look(pid)
+            && pid != std::process::id()
+        {
+            add(&mut found, &seen);
+        }
+        open.extend(children(pid));
+    }
+    found
+}
+
+fn add(sample: &mut Sample, seen: &Seen) {
+    if !seen.dead {
+        sample.pids.push(seen.pid);
+        sample.memory_kib += seen.pages * page_kib();
+    }
+    sample.cpu_ms += seen.ticks * 1000 / ticks_per_second();
+}
+
+fn page_kib() -> u64 {
+    rustix::param::page_size() as u64 / 1024
+}
+
+fn ticks_per_second() -> u64 {
+    rustix::param::clock_ticks_per_second().max(1)
+}
+
+/// Processor time of all children of ours that were waited for, and of theirs, in milliseconds.
+pub fn waited_for_ms() -> u64 {
+    let ticks = look(std::process::id()).map_or(0, |me| me.waited);
+    ticks * 1000 / ticks_per_second()
+}
+
+/// The children of a process, by the list that the kernel keeps for each of its threads.
+fn children(pid: u32) -> Vec<u32> {
+    let mut found = Vec::new();
+    for thread in fs::read_dir(format!("/proc/{pid}/task"))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        if let Ok(text) = fs::read_to_string(thread.path().join("children")) {
+            found.extend(
+                text.split_ascii_whitespace()
+                    .filter_map(|pid| pid.parse::<u32>().ok()),
+            );
+        }
+    }
+    found
+}
+
+/// What `/proc/PID/stat` says.
+fn look(pid: u32) -> Option<Seen> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field is the command in parentheses, which may hold anything.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
+    let number = |place: usize| fields.get(place)?.parse::<u64>().ok();
+    Some(Seen {
+        pid,
+        parent: number(1)? as u32,
+        session: number(3)? as u32,
+        dead: matches!(*fields.first()?, "Z" | "X"),
+        ticks: number(11)? + number(12)? + number(13)? + number(14)?,
+        waited: number(13)? + number(14)?,
+        pages: number(21)?,
+    })
+}
+
+/// Every process that we can see.
+fn all() -> Vec<Seen> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let pid = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok());
+        found.extend(pid.and_then(look));
+    }
+    found
+}
+
+/// The living processes that `is_ours` says are of a run, and everything below them, by a look at
+/// all that there are; never this process itself.
+fn living(is_ours: &dyn Fn(&Seen) -> bool) -> Vec<u32> {
+    let all = all();
+    let mut below: HashMap<u32, Vec<u32>> = HashMap::new();
+    for seen in &all {
+        below.entry(seen.parent).or_default().push(seen.pid);
+    }
+    let mut open: Vec<u32> = all
+        .iter()
+        .filter(|seen| is_ours(seen))
+        .map(|seen| seen.pid)
+        .collect();
+    let mut found = HashSet::new();
+    while let Some(pid) = open.pop() {
+        if found.insert(pid) {
+            open.extend(below.get(&pid).into_iter().flatten());
+        }
+    }
+    let me = std::process::id();
+    let alive = all.iter().filter(|seen| !seen.dead && seen.pid != me);
+    alive
+        .map(|seen| seen.pid)
+        .filter(|pid| found.contains(pid))
+        .collect()
+}
+
+/// Sends a signal; a process that is gone is none of our business.
+fn send(pid: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        let _ = rustix::process::kill_process(pid, signal);
+    }
+}
+
+/// Asks the processes below `top` to end, politely; also those that were stopped hear it.
+pub fn ask_to_end(top: u32) {
+    let pids = sample(top).pids;
+    group(top, Signal::TERM);
+    for pid in pids {
+        send(pid, Signal::TERM);
+        send(pid, Signal::CONT);
+    }
+}
+
+/// Signals the process group of a session's leader.
+fn group(leader: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(leader).ok().and_then(Pid::from_raw) {
+        let _ = rustix::process::kill_process_group(pid, signal);
+    }
+}
+
+/// Ends everything that is left below us after the command itself has ended: asks, waits for at most
+/// `grace`, then kills until nobody is left. How many there were, and how many could not be ended
+/// (they are in an uninterruptible sleep).
+pub fn end_descendants(main: u32, grace: Duration) -> (usize, usize) {
+    let me = std::process::id();
+    let below_us = |seen: &Seen| seen.parent == me || seen.session == main;
+    if !reap(main).1 {
+        // No child at all is left: the usual case costs one system call.
+        return (0, 0);
+    }
+    end(&below_us, grace, &mut || drop(reap(main)))
+}
+
+/// Ends the processes of a run whose `agent-run` is dead: those with its name in their environment,
+/// those of the session that it began, and all below them.
+pub fn end_orphans(root: &str, run: &str, session: Option<u32>, grace: Duration) -> (usize, usize) {
+    let is_ours = |seen: &Seen| Some(seen.session) == session || is_marked(seen.pid, root, run);
+    end(&is_ours, grace, &mut || ())
+}
+
+/// The living processes of a run whose `agent-run` is dead.
+pub fn orphans(root: &str, run: &str, session: Option<u32>) -> Vec<u32> {
+    living(&|seen| Some(seen.session) == session || is_marked(seen.pid, root, run))
+}
+
+/// Whether a process was started with the name of the run in its environment.
+fn is_marked(pid: u32, root: &str, run: &str) -> bool {
+    let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else {
+        return false;
+    };
+    let has = |name: &str, value: &str| {
+        let wanted = format!("{name}={value}");
+        environment
+            .split(|byte| *byte == 0)
+            .any(|variable| variable == wanted.as_bytes())
+    };
+    has("SPORE_RUN", run) && has("SPORE_ROOT", root)
+}
+
+fn end(is_ours: &dyn Fn(&Seen) -> bool, grace: Duration, reap: &mut dyn FnMut()) -> (usize, usize) {
+    /// How long we go on killing.
+    const PATIENCE: Duration = Duration::from_secs(10);
+    let begun = Instant::now();
+    let mut met: HashSet<u32> = HashSet::new();
+    let mut pause = Duration::from_millis(1);
+    loop {
+        let left = living(is_ours);
+        if left.is_empty() {
+            reap();
+            return (met.len(), 0);
+        }
+        let killing = begun.elapsed() >= grace;
+        for pid in &left {
+            let new = met.insert(*pid);
+            if killing {
+                send(*pid, Signal::KILL);
+            } else if new {
+                send(*pid, Signal::TERM);
+                send(*pid, Signal::CONT);
+            }
+        }
+        if begun.elapsed() >= grace + PATIENCE {
+            return (met.len(), left.len());
+        }
+        std::thread::sleep(pause);
+        reap();
+        pause = (pause * 2).min(Duration::from_millis(50));
+    }
+}
+
+/// Kills the command and everything below us, at once.
+pub fn kill_all(main: u32) {
+    group(main, Signal::KILL);
+    for pid in sample(main).pids {
+        send(pid, Signal::KILL);
+    }
+    send(main, Signal::KILL);
+}
