@@ -10,7 +10,7 @@ DESTDIR ?=
 STATIC  := $(if $(findstring linux,$(HOST)),-C target-feature=+crt-static)
 TOOLS   := $(sort $(patsubst src/bin/%.rs,%,$(subst _,-,$(wildcard src/bin/*.rs))))
 
-.PHONY: help build demo test deps lint fresh bench coverage fuzz powercut torture install clean
+.PHONY: help build demo test deps lint fresh bench coverage fuzz soak powercut torture install clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -46,6 +46,9 @@ coverage: ## Print the line coverage of the library
 
 fuzz: ## A short run of each fuzz target on the committed corpus
 	@sh .ci/fuzz
+
+soak: ## Hurt the four buses for minutes while messages flow, and count what arrives
+	SPORE_TEST_STRICT=1 SPORE_SOAK=$${SPORE_SOAK:-40} cargo test --test suite soak -- --ignored --nocapture
 
 powercut: build ## As root: cut the power under spore-send on ext4 and XFS, and count what is lost
 	@PATH="$(CURDIR)/$(BIN):$$PATH" python3 tests/powercut.py

@@ -26,6 +26,7 @@
 //! | [`health`] | who is well, who is not, why, and what to do about it | yes |
 //! | [`theme`] | colours that people can tell apart; editor settings | yes |
 //! | [`spool`] | mailboxes on disk: durable delivery, claims, leases | no |
+//! | [`bus`] | one interface for files, Redis, NATS, RabbitMQ and Kafka; the outbox, custody | no |
 //! | [`workspace`] | git: spawn, salvage, reap; everything that runs git is here | no |
 //! | [`run`] | one agent command on one task: limits, evidence, outcome | no |
 //! | [`integrate`] | finished work comes home: order, union, gate, culprit, report | no |
@@ -35,6 +36,7 @@
 
 pub mod action;
 pub mod assign;
+pub mod bus;
 pub mod event;
 pub mod grammar;
 pub mod health;

@@ -300,7 +300,7 @@ fn console_blocks(text: &str) -> Vec<String> {
 }
 
 /// Types a session into one `sh` in a fresh directory and holds what comes back.
-fn hold(what: &str, session: &str) {
+pub(crate) fn hold(what: &str, session: &str) {
     let steps = steps(session);
     let Some(last) = steps.len().checked_sub(1) else {
         return;

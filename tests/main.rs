@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod architecture;
+mod bus;
+mod bus_faults;
 mod claim;
 mod documents;
 mod hurt;
@@ -12,6 +14,7 @@ mod reap;
 mod recv;
 mod run;
 mod send;
+mod servers;
 mod spool;
 mod spore;
 mod status;

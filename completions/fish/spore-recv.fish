@@ -7,6 +7,7 @@ complete -c spore-recv -l renew -d 'Hold it longer' -r
 complete -c spore-recv -l release -d 'Give it back: it waits again' -r
 complete -c spore-recv -l fail -d 'Give it up: to dead/, with a note to its sender' -r
 complete -c spore-recv -l lease -d 'How long a message is held before it waits again' -r
+complete -c spore-recv -l verify -d 'Check signatures by this file of allowed signers; what is FORGED goes to dead/' -r -F
 complete -c spore-recv -l requeue -d 'Let a message that was given up wait again' -r
 complete -c spore-recv -l older -d 'How old those days must be' -r
 complete -c spore-recv -l hook -d 'Print the hook output of this tool if there is new mail' -r -f -a "claude\t'Claude Code'
@@ -14,6 +15,8 @@ codex\t'Codex'
 kiro\t'Kiro'
 gemini\t'Gemini'"
 complete -c spore-recv -l budget -d 'How long a hook\'s text may be, in bytes' -r
+complete -c spore-recv -l read -d 'Say what stands in these files' -r
+complete -c spore-recv -l via -d 'By this bus (redis:, nats:, amqp:, kafka:; file: for this machine\'s mailboxes), else SPORE_BUS, else swarm.toml' -r
 complete -c spore-recv -l as -d 'Who you are, outside an agent\'s worktree' -r
 complete -c spore-recv -s C -l repo -d 'The repository, as if started there' -r -F
 complete -c spore-recv -l root -d 'The swarm\'s directory (otherwise: `git config spore.root`, else `<repository>.swarm`)' -r -F

@@ -8,7 +8,7 @@ use clap::error::ErrorKind;
 use super::Tool;
 use super::manual;
 use crate::id::{AgentName, IdError};
-use crate::{integrate, run, spool, swarm, workspace};
+use crate::{bus, integrate, run, spool, swarm, workspace};
 
 /// How a run ended, or what stopped it.
 pub type Result<T = Status> = anyhow::Result<T>;
@@ -151,6 +151,9 @@ fn status_of(error: &anyhow::Error) -> (Status, Vec<String>) {
         if let Some(failure) = cause.downcast_ref::<run::Error>() {
             return run_status(failure);
         }
+        if let Some(failure) = cause.downcast_ref::<bus::Error>() {
+            return bus_status(failure);
+        }
         // Each room's error type has its arm here.
     }
     (Status::Trouble, Vec::new())
@@ -194,6 +197,22 @@ fn spool_status(error: &spool::Error) -> (Status, Vec<String>) {
         Io { .. } => (Status::Trouble, None),
     };
     (status, hint.into_iter().collect())
+}
+
+fn bus_status(error: &bus::Error) -> (Status, Vec<String>) {
+    use bus::Error;
+    let (status, hint) = match error {
+        Error::Spool(error) => return spool_status(error),
+        Error::Swarm(error) => return swarm_status(error),
+        Error::Away { .. } => (Status::TryAgain, None),
+        Error::Denied { .. } => (
+            Status::Refused,
+            Some("waiting will not mend it: look at user, password and ?ca=FILE"),
+        ),
+        Error::TooLong { .. } => (Status::Trouble, Some("--max BYTES refuses it earlier")),
+        Error::Address { .. } | Error::Unfit { .. } | Error::Io { .. } => (Status::Trouble, None),
+    };
+    (status, hint.map(str::to_owned).into_iter().collect())
 }
 
 fn swarm_status(error: &swarm::Error) -> (Status, Vec<String>) {

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::args::{AsArgs, RootArgs};
 use super::error::{Failure, Status};
+use super::mail_sign::Worth;
 use super::{Out, Result, error};
 use crate::id::AgentName;
 use crate::spool::{self, Id, Mailbox, Spool};
@@ -144,6 +145,8 @@ pub(super) struct Letter {
     pub(super) head: Head,
     /// What was read of it so far: its beginning, and all of it when it is short.
     pub(super) start: Vec<u8>,
+    /// What its signature is worth, where that was asked.
+    pub(super) worth: Option<Worth>,
     rest: std::fs::File,
 }
 
@@ -166,6 +169,7 @@ impl Letter {
             attempts: name.attempts,
             head: envelope::head(&start),
             start,
+            worth: None,
             rest: file,
         })
     }
@@ -236,6 +240,9 @@ impl Letter {
         record.insert("to".into(), json!(headers.to));
         record.insert("lane".into(), json!(self.lane));
         record.insert("bytes".into(), json!(self.size));
+        if let Some(worth) = self.worth {
+            record.insert("signature".into(), json!(worth.as_str()));
+        }
         record
     }
 }

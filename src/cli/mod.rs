@@ -22,13 +22,16 @@ pub mod input;
 pub mod lines;
 mod look;
 mod mail;
+mod mail_bus;
 mod mail_items;
+mod mail_sign;
 pub mod manual;
 pub mod output;
 pub mod protocol_parse;
 pub mod protocol_print;
 pub mod spore_read;
 pub mod spore_recv;
+pub mod spore_relay;
 pub mod spore_send;
 pub mod swarm_assign;
 pub mod swarm_merge;
@@ -77,6 +80,7 @@ pub fn commands() -> Vec<(clap::Command, Manual)> {
         entry::<protocol_parse::Args>(),
         entry::<protocol_print::Args>(),
         entry::<spore_recv::Args>(),
+        entry::<spore_relay::Args>(),
         entry::<spore_send::Args>(),
         entry::<swarm_assign::Args>(),
         entry::<swarm_merge::Args>(),

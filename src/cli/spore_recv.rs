@@ -11,9 +11,12 @@ use serde_json::{Map, Value, json};
 use super::args::{self, AsArgs, RootArgs};
 use super::error::{self, Failure, complain, say};
 use super::mail::{self, Letter, Mail};
+use super::mail_bus::{self, BusArgs, Carrier};
 use super::mail_items::{self, Wanted};
+use super::mail_sign;
 use super::output::shown;
 use super::{Example, Manual, Out, Result, Status, Tool, spore_read};
+use crate::bus::figures;
 use crate::id::AgentName;
 use crate::spool::{
     Claim, Clock, Entry, Host, Id, Mailbox, Receiver, Spent, Taken, Watch, Woken, stamp,
@@ -31,6 +34,10 @@ and its sender gets a note. Acknowledged messages stay in `done/` until `--prune
 with the same id is dropped.
 
 You are who your worktree says; outside one, `--as` or `SPORE_AGENT` says it.
+
+From a bus (`--via`, `SPORE_BUS`, or `[bus]` in `swarm.toml`) messages are first put into this \
+mailbox and only then acknowledged to the bus; a second copy is dropped by its id. All else is as \
+without a bus: `--hold`, leases, dead letters. Mail that came without the bus is read too.
 
 Nothing is found by polling: `--wait` and `--follow` sleep until the kernel reports a new file \
 (where the file system cannot, they look twenty times a second, and less and less often).
@@ -68,13 +75,16 @@ reported, status 2, and the others are written.
         (1, "Nothing there, and that is verified: the directory did not change while it was read. For --doctor: something should be done."),
         (3, "Unknown mailbox or message."),
         (4, "The lease was lost: somebody else has the message now."),
+        (5, "With --verify: a message was FORGED, and went to dead/. Or you are not who you say."),
+        (75, "Nothing here, and the bus is away."),
         (124, "--timeout passed, with --follow."),
         (125, "The command of --exec could not be started; 126 not executable, 127 not found; otherwise its own status, 128+N when signal N ended it."),
     ],
     environment: &[
         ("SPORE_ROOT", "The swarm's directory."),
         ("SPORE_AGENT", "Who you are, outside an agent's worktree."),
-        ("SPORE_ID", "For the command of --exec: the id. Besides: SPORE_FROM, SPORE_SUBJECT, SPORE_KIND, SPORE_RE, SPORE_TOPIC, SPORE_ATTEMPTS, and SPORE_FILE, the path of the message."),
+        ("SPORE_BUS", "The address of the bus, where --via says nothing."),
+        ("SPORE_ID", "For the command of --exec: the id. Besides: SPORE_FROM, SPORE_SUBJECT, SPORE_KIND, SPORE_RE, SPORE_TOPIC, SPORE_ATTEMPTS, SPORE_SIGNATURE (with --verify), and SPORE_FILE, the path of the message."),
     ],
     files: &[
         ("mail/NAME/", "The mailbox, a Maildir, in the swarm's directory."),
@@ -172,6 +182,28 @@ $ spore-send --as boss --to kiro-1 -s 'look here' -m 'the build is red' > id
 $ echo '{\"hook_event_name\":\"PostToolUse\"}' | spore-recv --as kiro-1 --hook claude --budget 2000
 {\"hookSpecificOutput\":{\"hookEventName\":\"PostToolUse\",\"additionalContext\":\"[..]look here[..]\"}}
 $ spore-recv --as kiro-1 --hook claude < /dev/null
+",
+        },
+        Example {
+            says: "See who has signed; the file is that of ssh-keygen -Y verify and of git",
+            session: "\
+$ ssh-keygen -q -t ed25519 -N '' -f key -C boss && echo \"boss $(cat key.pub)\" > signers
+$ spore-send --as boss --to kiro-1 --sign key -m 'it is me' > id
+$ spore-recv --as kiro-1 --all --verify signers > read
+spore-recv: [..] from boss: unsigned
+spore-recv: [..] from boss: verified
+$ spore-send --as mallory --to kiro-1 --sign key -m 'it is me too' > id
+$ spore-recv --as kiro-1 --verify signers || echo \"status $?\"
+spore-recv: [..] from mallory: FORGED
+status 5
+",
+        },
+        Example {
+            says: "From a bus that is away only what was fetched before can be read",
+            session: "\
+$ spore-recv --as kiro-1 --via redis://127.0.0.1:1 || echo \"status $?\"
+spore-recv: redis://127.0.0.1:1 is away: connection refused; it is tried again
+status 75
 ",
         },
         Example {
@@ -274,6 +306,10 @@ pub struct Args {
     #[arg(long)]
     results: bool,
 
+    /// Check signatures by this file of allowed signers; what is FORGED goes to dead/
+    #[arg(long, value_name = "FILE")]
+    verify: Option<std::path::PathBuf>,
+
     /// Print records
     #[arg(long, conflicts_with_all = ["actions", "results", "raw"])]
     json: bool,
@@ -321,6 +357,9 @@ pub struct Args {
     /// Make your mailbox if it is missing
     #[arg(long)]
     create: bool,
+
+    #[command(flatten)]
+    bus: BusArgs,
 
     #[command(flatten)]
     who: AsArgs,
@@ -429,6 +468,8 @@ impl Tool for Args {
             opened => opened?,
         };
         mail.warn_of(TOOL, &mailbox);
+        let carrier = self.fetch(&mail, &mailbox)?;
+        let away = carrier.as_ref().is_some_and(Carrier::is_away);
         if self.list {
             return self.list(&mailbox, out);
         }
@@ -457,22 +498,49 @@ impl Tool for Args {
         if let Some(done) = self.settle(&mail, &me, &mut receiver)? {
             return Ok(done);
         }
-        Session {
+        let carrying = carrier.filter(|_| self.patient()).map(Carrier::keep_on);
+        let ended = Session {
             args: &self,
             mail: &mail,
             mailbox: &mailbox,
             receiver,
             end,
+            road: mail_bus::road_name(self.bus.roads(&mail.root)?.now.as_ref()),
             given: 0,
             status: Status::Done,
         }
-        .run(out)
+        .run(out);
+        drop(carrying);
+        match ended? {
+            // "Nothing" is only half verified when the bus could not be asked.
+            Status::No if away && !self.patient() => Ok(Status::TryAgain),
+            status => Ok(status),
+        }
     }
 }
 
 impl Args {
     fn open(&self) -> Result<Mail> {
         Mail::open(&self.root, &self.who, self.create || self.patient())
+    }
+
+    /// Brings what a bus has for us to this disk, once; nothing when no bus is in force, or when
+    /// the mail of the bus has nothing to do with what was asked.
+    fn fetch(&self, mail: &Mail, mailbox: &Mailbox) -> Result<Option<Carrier>> {
+        let settles = [self.ack, self.renew, self.release, self.fail];
+        let inward = settles.iter().any(Option::is_some)
+            || self.dead
+            || self.doctor
+            || self.prune
+            || self.requeue.is_some();
+        if inward {
+            return Ok(None);
+        }
+        let Some(mut carrier) = Carrier::new(TOOL, &self.bus, mail, mailbox)? else {
+            return Ok(None);
+        };
+        carrier.carry(Duration::ZERO, self.all || self.list)?;
+        Ok(Some(carrier))
     }
 
     /// Whether it waits for mail, and so for a mailbox too.
@@ -840,11 +908,24 @@ struct Session<'a> {
     mailbox: &'a Mailbox,
     receiver: Receiver<'a>,
     end: Option<Instant>,
+    /// The road in force, for the figures.
+    road: &'static str,
     given: usize,
     status: Status,
 }
 
 impl Session<'_> {
+    /// Notes how long the message was on its way, and how its receipt ended.
+    fn note(&self, claim: &Claim, state: &str) {
+        let name = &claim.name;
+        let made = name.id.seconds() * 1_000_000 + u64::from(name.id.micros());
+        let took = Clock::Kernel.now().micros.saturating_sub(made);
+        let took = Duration::from_micros(took);
+        let mut figure = figures::figure("received", self.road, 1, name.size, took, state);
+        figure.attempts = Some(name.attempts);
+        figures::note(&self.mail.root, &figure);
+    }
+
     fn run(mut self, out: &mut Out) -> Result {
         let args = self.args;
         let mut watch = args.patient().then(|| Watch::arm(self.mailbox));
@@ -892,6 +973,37 @@ impl Session<'_> {
         }
     }
 
+    /// Says what the signature is worth, where that is asked; a forged message is given up, and
+    /// its alleged sender, who knows nothing of it, is not told.
+    fn is_forged(&mut self, letter: &mut Letter, claim: &mut Claim) -> Result<bool> {
+        let Some(signers) = &self.args.verify else {
+            return Ok(false);
+        };
+        let from = letter.from().to_owned();
+        let worth = match letter
+            .whole()
+            .and_then(|spore| mail_sign::judge(spore, &from, signers))
+        {
+            Ok(worth) => worth,
+            Err(error) => {
+                self.receiver.release(claim, false)?;
+                return Err(error);
+            }
+        };
+        letter.worth = Some(worth);
+        if !self.args.json {
+            let id = letter.id;
+            say(&format!("{TOOL}: {id} from {from}: {}\n", worth.as_str()));
+        }
+        if worth != mail_sign::Worth::Forged {
+            return Ok(false);
+        }
+        let reason = format!("FORGED: the signature is not that of {from}");
+        self.receiver.bury(claim, &reason, false)?;
+        self.status = Status::Refused;
+        Ok(true)
+    }
+
     fn give_up(&mut self, mut claim: Claim, why: Spent) -> Result<()> {
         let id = claim.name.id;
         match self.receiver.give_up(&self.mail.spool, &mut claim, why) {
@@ -912,6 +1024,9 @@ impl Session<'_> {
             return self.exec(claim, file, out);
         }
         let mut letter = Letter::open(&claim.name, claim.lane, file)?;
+        if self.is_forged(&mut letter, &mut claim)? {
+            return Ok(());
+        }
         let from = letter.from().to_owned();
         let name = letter.spore_id();
         if self.args.once && self.mailbox.seen(&from, &name)? {
@@ -954,8 +1069,10 @@ impl Session<'_> {
         self.receiver.ack(&claim).map_err(|error| {
             // It comes again, uncounted; or the lease is over, and another has it already.
             let _ = self.receiver.release(&claim, false);
-            error.into()
-        })
+            anyhow::Error::from(error)
+        })?;
+        self.note(&claim, "acknowledged");
+        Ok(())
     }
 
     /// Gives the message to the command, and acknowledges it when that ends with status 0.
@@ -963,7 +1080,10 @@ impl Session<'_> {
         let id = claim.name.id;
         // What was written so far belongs before what the command writes.
         out.hand_on()?;
-        let letter = Letter::open(&claim.name, claim.lane, file.try_clone()?)?;
+        let mut letter = Letter::open(&claim.name, claim.lane, file.try_clone()?)?;
+        if self.is_forged(&mut letter, &mut claim)? {
+            return Ok(());
+        }
         if self.args.once && self.mailbox.seen(letter.from(), &letter.spore_id())? {
             self.receiver.ack(&claim)?;
             return Ok(());
@@ -993,6 +1113,10 @@ impl Session<'_> {
             .env("SPORE_TOPIC", text(&headers.topic))
             .env("SPORE_ATTEMPTS", claim.name.attempts.to_string())
             .env("SPORE_FILE", &copy)
+            .env(
+                "SPORE_SIGNATURE",
+                letter.worth.map_or("", mail_sign::Worth::as_str),
+            )
             .spawn();
         let ended = match child {
             Ok(child) => self.await_child(child, &mut claim),
@@ -1020,6 +1144,7 @@ impl Session<'_> {
                     .note_seen(letter.from(), &letter.spore_id(), id)?;
             }
             self.receiver.ack(&claim)?;
+            self.note(&claim, "acknowledged");
             return Ok(());
         }
         let (code, how) = match (ended.code(), ended.signal()) {
@@ -1038,6 +1163,7 @@ impl Session<'_> {
         // Others may try it; this run does not, or it would spend all attempts at once.
         self.receiver.pass_over(id);
         self.receiver.release(&claim, true)?;
+        self.note(&claim, "returned");
         self.status = Status::Child(code);
         Ok(())
     }

@@ -10,9 +10,11 @@ use serde_json::{Map, Value, json};
 use super::args::{self, AsArgs, RootArgs};
 use super::error::{self, Failure, complain};
 use super::mail::{self, Letter, Mail};
-use super::mail_items;
+use super::mail_bus::{self, BusArgs};
 use super::{Example, Manual, Out, Result, Status, Tool};
+use super::{mail_items, mail_sign};
 use crate::action::{Record, Words};
+use crate::bus::{Outbox, figures};
 use crate::grammar::Grammar;
 use crate::id::{AgentName, IdError, SporeId};
 use crate::spool::{
@@ -35,6 +37,12 @@ You are who your worktree says; outside one, `--as` or `SPORE_AGENT` says it. If
 disagree, that is status 5. Without any, the sender of an action is its `source_instance`, and of \
 anything else `unknown`.
 
+By a bus (`--via`, `SPORE_BUS`, or `[bus]` in `swarm.toml`) the message goes to the outbox on this \
+machine's disk first, and from there, in order, to the bus. When the bus is away, silent, slow or \
+full, that takes at most two seconds; the message waits, status 0, and the next send or \
+`spore-relay drain` takes it along. A bus that refuses (password, certificate, permission) is an \
+error at once, and the message is not sent. See `spore-relay`(1).
+
 Commands that wait (`--expect-reply`, `--wait-ack`) have sent the message before they wait. If the \
 time passes, the status is 124 and the message stays where it is.",
     input: "\
@@ -55,8 +63,8 @@ A line with the id of each message. With `--json` a record of each:
 
     {\"v\":1,\"type\":\"sent\",\"id\":\"…\",\"to\":[\"kiro-1\"],\"state\":\"delivered\",\"lane\":\"normal\",\"bytes\":210}
 
-`state` is `delivered`, `duplicate` (of an earlier send with the same `--id`), or `dry-run`. \
-`--status` prints id, mailbox, state (waiting, held, done, dead, torn) and what is known besides, \
+`state` is `delivered`, `confirmed` (by the bus), `spooled` (it waits in the outbox), `duplicate` (of an earlier send with the same `--id`), or `dry-run`. \
+`--status` prints id, mailbox, state (waiting, held, done, dead, torn; on a bus spooled, confirmed) and what is known besides, \
 separated by tabs; `--json` gives records of type `delivery`. `--expect-reply` prints the answer \
 as `spore-recv` would; the id goes to standard error then.",
     exit_status: &[
@@ -69,10 +77,12 @@ as `spore-recv` would; the id goes to standard error then.",
     environment: &[
         ("SPORE_ROOT", "The swarm's directory."),
         ("SPORE_AGENT", "Who you are, outside an agent's worktree."),
+        ("SPORE_BUS", "The address of the bus, where --via says nothing."),
     ],
     files: &[
         ("mail/NAME/", "The mailbox of NAME, a Maildir, in the swarm's directory."),
         ("group/NAME", "A group: one address a line."),
+        ("outbox/BUS/NAME/", "What waits for a bus, and copies of what it confirmed."),
         ("swarm.toml", "Who is known, and groups, at the repository's root."),
     ],
     examples: &[
@@ -161,8 +171,29 @@ spore-send: --no-sync: a power cut may lose this message; a crash of a program d
 [..]
 ",
         },
+        Example {
+            says: "Sign with a key of ssh; spore-recv --verify says what it is worth",
+            session: "\
+$ ssh-keygen -q -t ed25519 -N '' -f key -C conductor
+$ spore-send --as conductor --to kiro-2 --sign key -m 'it is me'
+[..]
+",
+        },
+        Example {
+            says: "By a bus that is away: the message is on the disk, and goes when the bus is back",
+            session: "\
+$ spore-send --as conductor --to kiro-2 --via redis://127.0.0.1:1 --json -m 'by bus'
+spore-send: redis://127.0.0.1:1 is away: connection refused; messages wait in the outbox, and it is tried again in [..] s
+{\"v\":1,\"type\":\"sent\",[..]\"state\":\"spooled\"[..]
+$ spore-send --as conductor --to kiro-2 --via redis://127.0.0.1:1 --require-bus -m 'now or never' || echo \"status $?\"
+spore-send: redis://127.0.0.1:1 is [..]
+hint: the message waits in the outbox; spore-relay drain sends it
+[..]
+status 75
+",
+        },
     ],
-    see_also: &["spore-recv(1)", "protocol-parse(1)", "spore(5)", "sporekit(7)"],
+    see_also: &["spore-relay(1)", "spore-recv(1)", "protocol-parse(1)", "spore(5)", "sporekit(7)"],
 };
 
 /// Deliver a message to other agents
@@ -251,9 +282,20 @@ pub struct Args {
     #[arg(long)]
     no_sync: bool,
 
+    /// Fail with status 75 when the bus does not confirm it now; it is sent later all the same
+    #[arg(long)]
+    require_bus: bool,
+
+    /// Sign it with this key of ssh
+    #[arg(long, value_name = "KEY")]
+    sign: Option<std::path::PathBuf>,
+
     /// The longest message that is accepted, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 1 << 20)]
     max: u64,
+
+    #[command(flatten)]
+    bus: BusArgs,
 
     #[command(flatten)]
     who: AsArgs,
@@ -273,6 +315,8 @@ pub struct Args {
 const TOOL: &str = "spore-send";
 /// After this many seconds without a reader a mailbox is worth a warning.
 const UNREAD: u64 = 3600;
+/// Clocks of two hosts are at most so far apart, in seconds.
+const CLOCKS: u64 = 3600;
 /// Bodies longer than this pass through without being held in memory.
 const HELD: u64 = 1 << 20;
 
@@ -285,15 +329,13 @@ impl Tool for Args {
         if let Some(id) = self.status {
             return self.status(&mail, id, out);
         }
-        let boxes = self.recipients(&mail)?;
-        let sender = Sender {
+        let names = self.recipients(&mail)?;
+        let mut sender = Sender {
             args: &self,
             me: mail.me.clone(),
-            to: boxes
-                .iter()
-                .map(|mailbox| mailbox.name().to_string())
-                .collect(),
+            to: names.iter().map(AgentName::to_string).collect(),
             clock: Clock::Kernel,
+            later: false,
         };
         let drafts = sender.drafts()?;
         let own = match self.expect_reply {
@@ -306,14 +348,50 @@ impl Tool for Args {
                 "{TOOL}: --no-sync: a power cut may lose this message; a crash of a program does not\n"
             ));
         }
-        let (mut status, mut sent) = sender.send(drafts, &boxes, out)?;
-        out.hand_on()?;
-        if !self.dry_run {
-            boxes.iter().for_each(|mailbox| self.warn(&mail, mailbox));
+        let start = Instant::now();
+        let mail_bus::Way { outbox, auto, lock } =
+            mail_bus::way(&self.bus, &mail.root, self.dry_run)?;
+        let boxes = self.boxes(&mail, outbox.as_ref(), &names)?;
+        if outbox.is_some() && self.wait_ack.is_some() {
+            // Only what is read on this machine can be seen to be read.
+            names
+                .iter()
+                .try_for_each(|name| mail.spool.mailbox(name).map(drop))?;
         }
+        sender.later = outbox.is_some();
+        let (mut status, mut sent) = sender.send(drafts, &boxes, out)?;
+        let road = mail_bus::road_name(outbox.as_ref().map(Outbox::address));
+        let boxes = match outbox {
+            Some(outbox) if !self.dry_run => {
+                let carried = sender.carry(outbox, &names, &mut sent, out);
+                self.note(&mail, road, start, &sent, carried.is_err());
+                status = status.and(carried?);
+                let here = names
+                    .iter()
+                    .filter_map(|name| mail.spool.mailbox(name).ok());
+                here.collect()
+            }
+            _ => {
+                if !self.dry_run {
+                    self.note(&mail, road, start, &sent, false);
+                    boxes.iter().for_each(|mailbox| self.warn(&mail, mailbox));
+                }
+                boxes
+            }
+        };
+        drop(lock);
+        if auto && !self.dry_run {
+            mail_bus::consider(&mail.root);
+        }
+        out.hand_on()?;
         if let (Some(wait), false) = (self.wait_ack, self.dry_run) {
             status = status.and(wait_ack(&sent, &boxes, wait)?);
         }
+        let carrier = match (&own, self.expect_reply) {
+            (Some(own), Some(_)) => mail_bus::Carrier::new(TOOL, &self.bus, &mail, own)?,
+            _ => None,
+        };
+        let _carrying = carrier.map(mail_bus::Carrier::keep_on);
         if let (Some(own), Some(watch), Some(wait), Some(asked)) =
             (&own, &mut watch, self.expect_reply, sent.pop())
             && !self.dry_run
@@ -334,7 +412,7 @@ impl Args {
     }
 
     /// The mailboxes, each once, in the order in which they were named; all of them, or an error.
-    fn recipients(&self, mail: &Mail) -> Result<Vec<Mailbox>> {
+    fn recipients(&self, mail: &Mail) -> Result<Vec<AgentName>> {
         let names: Vec<AgentName> = if let Some(group) = &self.group {
             mail.roster()?.group(group)?
         } else if self.all {
@@ -367,14 +445,57 @@ impl Args {
                 self.known(mail, name)?;
             }
         }
-        unique
-            .iter()
-            .map(|name| mail.mailbox(name, create))
-            .collect()
+        Ok(unique)
+    }
+
+    /// Where the messages are put: the mailboxes, or those of the outbox of a bus.
+    fn boxes(
+        &self,
+        mail: &Mail,
+        outbox: Option<&Outbox>,
+        names: &[AgentName],
+    ) -> Result<Vec<Mailbox>> {
+        match outbox {
+            // All are known; those that are not there yet are not made.
+            None if self.dry_run => {
+                let there = names
+                    .iter()
+                    .filter_map(|name| mail.spool.mailbox(name).ok());
+                Ok(there.collect())
+            }
+            None => names
+                .iter()
+                .map(|name| mail.mailbox(name, self.create))
+                .collect(),
+            Some(outbox) => {
+                let boxes = names.iter().map(|name| outbox.spool().create(name));
+                Ok(boxes.collect::<std::result::Result<_, _>>()?)
+            }
+        }
+    }
+
+    /// Notes what the send was like.
+    fn note(&self, mail: &Mail, road: &str, start: Instant, sent: &[Sent], failed: bool) {
+        let spooled = sent.iter().any(|one| one.state == "spooled");
+        let state = match (failed, spooled, road) {
+            (true, ..) => "failed",
+            (_, true, _) => "spooled",
+            (_, _, "file") => "delivered",
+            _ => "confirmed",
+        };
+        let bytes = sent.iter().map(|one| one.size).sum();
+        let (n, took) = (sent.len() as u64, start.elapsed());
+        figures::note(
+            &mail.root,
+            &figures::figure("sent", road, n, bytes, took, state),
+        );
     }
 
     fn known(&self, mail: &Mail, name: &AgentName) -> Result<()> {
         match mail.spool.mailbox(name) {
+            Err(crate::spool::Error::NoMailbox { .. }) if mail_bus::is_known(&mail.root, name) => {
+                Ok(())
+            }
             Err(crate::spool::Error::NoMailbox { .. }) => mail.check_known(name),
             Ok(_) => Ok(()),
             Err(error) => Err(error.into()),
@@ -396,7 +517,13 @@ impl Args {
 
     fn status(&self, mail: &Mail, id: Id, out: &mut Out) -> Result {
         let names = match self.to.is_empty() {
-            true => mail.spool.names()?,
+            true => {
+                let mut names = mail.spool.names()?;
+                names.extend(mail_bus::names(&mail.root)?);
+                names.sort();
+                names.dedup();
+                names
+            }
             false => {
                 let names: std::result::Result<Vec<AgentName>, IdError> =
                     self.to.iter().map(|name| name.parse()).collect();
@@ -405,28 +532,42 @@ impl Args {
         };
         let mut found = false;
         for name in names {
-            let Some(place) = mail.spool.mailbox(&name)?.find(id)? else {
-                continue;
+            let place = match mail.spool.mailbox(&name) {
+                Ok(mailbox) => mailbox.find(id)?,
+                Err(crate::spool::Error::NoMailbox { .. }) => None,
+                Err(error) => return Err(error.into()),
+            };
+            // Not here yet: a bus may have it, or it waits for one.
+            let of_bus = match place {
+                None => mail_bus::state_of(&mail.root, &name, id)?,
+                Some(_) => None,
+            };
+            let (state, detail) = match (&place, &of_bus) {
+                (Some(place), _) => {
+                    let detail = match place {
+                        Place::Done(day) => day.as_str(),
+                        Place::Dead(why) => why.strip_prefix("Dead-Reason: ").unwrap_or(why),
+                        _ => "",
+                    };
+                    (place.as_str(), detail)
+                }
+                (None, Some((state, detail))) => (*state, detail.as_str()),
+                (None, None) => continue,
             };
             found = true;
-            let detail = match &place {
-                Place::Done(day) => day.as_str(),
-                Place::Dead(why) => why.strip_prefix("Dead-Reason: ").unwrap_or(why),
-                _ => "",
-            };
             if self.json {
                 let mut record = Map::new();
                 record.insert("v".into(), json!(1));
                 record.insert("type".into(), json!("delivery"));
                 record.insert("id".into(), json!(id.to_string()));
                 record.insert("to".into(), json!(name.as_str()));
-                record.insert("state".into(), json!(place.as_str()));
+                record.insert("state".into(), json!(state));
                 if !detail.is_empty() {
                     record.insert("detail".into(), json!(detail));
                 }
                 mail::line(out, &record)?;
             } else {
-                let row = format!("{id}\t{name}\t{}\t{detail}", place.as_str());
+                let row = format!("{id}\t{name}\t{state}\t{detail}");
                 writeln!(out, "{}", row.trim_end())?;
             }
         }
@@ -453,7 +594,9 @@ impl Args {
         loop {
             own.note_reader();
             for entry in own.list()? {
-                if entry.held || entry.name.id < asked.id || !known.insert(entry.name.id) {
+                // An answer may come from a host whose clock is behind.
+                let old = entry.name.id.seconds() + CLOCKS < asked.id.seconds();
+                if entry.held || old || !known.insert(entry.name.id) {
                     continue;
                 }
                 // Gone or not a message: not ours to judge here.
@@ -536,6 +679,8 @@ struct Sent {
     id: Id,
     /// The name by which an answer refers to it.
     name: String,
+    state: &'static str,
+    size: u64,
 }
 
 /// A message before it has an id.
@@ -560,6 +705,8 @@ struct Sender<'a> {
     me: Option<AgentName>,
     to: Vec<String>,
     clock: Clock,
+    /// Whether it is reported only after a bus was asked.
+    later: bool,
 }
 
 /// Drafts, and whether some lines were no messages.
@@ -831,7 +978,15 @@ impl Sender<'_> {
                 })
             }
         };
-        spore.context("composing the message")
+        let spore = spore.context("composing the message")?;
+        match (&self.args.sign, &draft.body) {
+            (None, _) => Ok(spore),
+            (Some(_), Body::Begun(_)) => {
+                let limit = format!("a message of more than {HELD} bytes cannot be signed");
+                Err(Failure::usage(limit).into())
+            }
+            (Some(key), _) => mail_sign::sign(&spore, key),
+        }
     }
 
     fn send_one(
@@ -856,6 +1011,9 @@ impl Sender<'_> {
                 first = id;
             }
             groups.entry(id).or_default().push(mailbox);
+        }
+        if groups.is_empty() {
+            groups.insert(fresh, Vec::new());
         }
         let name = draft.headers.id.clone();
         let mut size = 0;
@@ -889,8 +1047,12 @@ impl Sender<'_> {
         let sent = Sent {
             id: first,
             name: name.unwrap_or(first.to_string()),
+            state,
+            size,
         };
-        self.report(&sent, state, size, post, out)?;
+        if !self.later {
+            self.report(&sent, out)?;
+        }
         Ok(sent)
     }
 
@@ -959,21 +1121,73 @@ impl Sender<'_> {
             let one = Sent {
                 id: *id,
                 name: draft.headers.id.clone().unwrap_or(id.to_string()),
+                state: "delivered",
+                size: spore.len() as u64,
             };
-            self.report(&one, "delivered", spore.len() as u64, post, out)?;
+            if !self.later {
+                self.report(&one, out)?;
+            }
             sent.push(one);
         }
         Ok(sent)
     }
 
-    fn report(
+    /// Hands what stands in the outbox to the bus, and says of each message how far it came.
+    fn carry(
         &self,
-        sent: &Sent,
-        state: &str,
-        size: u64,
-        post: &Post,
+        outbox: Outbox,
+        names: &[AgentName],
+        sent: &mut [Sent],
         out: &mut Out,
-    ) -> Result<()> {
+    ) -> Result {
+        let (outbox, report) = mail_bus::drain(outbox, names.to_vec());
+        // A backlog may be long: it is not read to learn that nothing went.
+        let waiting = match &report {
+            Some(report) if report.confirmed == 0 && report.alone_until_ms.is_some() => None,
+            _ => Some(mail_bus::waiting(&outbox, names)?),
+        };
+        for one in sent.iter_mut().filter(|one| one.state == "delivered") {
+            let waits = waiting.as_ref().is_none_or(|ids| ids.contains(&one.id));
+            one.state = if waits { "spooled" } else { "confirmed" };
+        }
+        let mut report = report.unwrap_or_default();
+        mail_bus::say(TOOL, outbox.address(), &report);
+        if let Some(error) = report.trouble.take_if(|error| !error.mends()) {
+            // It will not mend by waiting: what was to be sent now is not sent.
+            for (name, one) in names
+                .iter()
+                .flat_map(|n| sent.iter().map(move |one| (n, one)))
+            {
+                outbox.withdraw(name, one.id, &error.to_string())?;
+            }
+            return Err(anyhow::Error::new(error).context("not sent"));
+        }
+        let refused = report
+            .refused
+            .iter()
+            .any(|(_, id, _)| sent.iter().any(|one| one.id == *id));
+        if refused {
+            return Ok(Status::Trouble);
+        }
+        for one in sent.iter() {
+            self.report(one, out)?;
+        }
+        let spooled = sent.iter().any(|one| one.state == "spooled");
+        match (spooled, self.args.require_bus) {
+            (true, true) => {
+                let why = match &report.trouble {
+                    Some(trouble) => trouble.to_string(),
+                    None => format!("{} is left alone for now", outbox.address()),
+                };
+                Err(Failure::new(Status::TryAgain, why)
+                    .hint("the message waits in the outbox; spore-relay drain sends it")
+                    .into())
+            }
+            _ => Ok(Status::Done),
+        }
+    }
+
+    fn report(&self, sent: &Sent, out: &mut Out) -> Result<()> {
         if self.args.json {
             let mut record = Map::new();
             record.insert("v".into(), json!(1));
@@ -983,9 +1197,9 @@ impl Sender<'_> {
                 record.insert("spore_id".into(), json!(sent.name));
             }
             record.insert("to".into(), json!(self.to));
-            record.insert("state".into(), json!(state));
-            record.insert("lane".into(), json!(post.lane.as_str()));
-            record.insert("bytes".into(), json!(size));
+            record.insert("state".into(), json!(sent.state));
+            record.insert("lane".into(), json!(self.args.lane().as_str()));
+            record.insert("bytes".into(), json!(sent.size));
             return mail::line(out, &record);
         }
         match self.args.expect_reply {

@@ -318,10 +318,22 @@ impl Mailbox {
     /// # Errors
     /// When a directory cannot be read.
     pub fn list(&self) -> Result<Vec<Entry>, Error> {
+        self.listed(&[("new", false), ("cur", true)])
+    }
+
+    /// The same without those that are held.
+    ///
+    /// # Errors
+    /// When a directory cannot be read.
+    pub fn waiting(&self) -> Result<Vec<Entry>, Error> {
+        self.listed(&[("new", false)])
+    }
+
+    fn listed(&self, parts: &[(&str, bool)]) -> Result<Vec<Entry>, Error> {
         let mut found = Vec::new();
         for lane in Lane::ALL {
             let start = found.len();
-            for (part, held) in [("new", false), ("cur", true)] {
+            for &(part, held) in parts {
                 let dir = match self.part(lane, part) {
                     Ok(dir) => dir,
                     Err(Errno::NOENT) => continue,

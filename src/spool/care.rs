@@ -216,7 +216,7 @@ impl Mailbox {
                 true,
             );
         }
-        const PARTS: [&str; 12] = [
+        const PARTS: [&str; 15] = [
             "tmp",
             "new",
             "cur",
@@ -229,6 +229,9 @@ impl Mailbox {
             ".last-read",
             ".announced",
             ".debt",
+            ".custody",
+            ".drain",
+            ".foreign",
         ];
         for (name, kind) in sys::names(self.dir.as_fd()).map_err(looking)? {
             let hint = name.starts_with(".order") || name.starts_with(".announced");

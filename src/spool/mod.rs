@@ -68,6 +68,7 @@ mod host;
 mod name;
 mod notice;
 mod order;
+mod outgoing;
 mod sys;
 mod take;
 mod watch;

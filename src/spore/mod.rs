@@ -19,10 +19,12 @@
 //! | layout | `layout` | which line is title, header, body |
 //! | message | [`read`], [`write`] | the whole, there and back |
 //! | items | [`item`] | lines of blocks → commands and results, with their places |
+//! | signature | [`signature`] | the block at the end, and what it covers |
 //! | head | [`envelope`] | title and headers alone, for mailboxes |
 
 pub mod envelope;
 pub mod item;
+pub mod signature;
 
 mod bytes;
 mod header;

@@ -1,0 +1,23 @@
+// One message to JetStream with nats.c, confirmed: what a native one-shot client costs.
+#include <nats/nats.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int main(int argc, char **argv) {
+    if (argc != 5) return 2;
+    char body[1024];
+    memset(body, 'x', sizeof body);
+    natsOptions *opts = NULL;
+    natsConnection *conn = NULL;
+    jsCtx *js = NULL;
+    jsPubAck *ack = NULL;
+    natsStatus s = natsOptions_Create(&opts);
+    if (s == NATS_OK) s = natsOptions_SetURL(opts, argv[1]);
+    if (s == NATS_OK) s = natsOptions_SetUserInfo(opts, argv[2], argv[3]);
+    if (s == NATS_OK) s = natsConnection_Connect(&conn, opts);
+    if (s == NATS_OK) s = natsConnection_JetStream(&js, conn, NULL);
+    if (s == NATS_OK) s = js_Publish(&ack, js, argv[4], body, sizeof body, NULL, NULL);
+    if (s != NATS_OK) fprintf(stderr, "nats_publish: %s\n", natsStatus_GetText(s));
+    return s != NATS_OK;
+}

@@ -1,0 +1,453 @@
+//! The sender's side: a message is on this disk before any bus is asked, and leaves in order.
+//!
+//! `outbox/BUS/` has a mailbox for each recipient on that bus. One who holds the lock `.drain` in
+//! it moves its messages on: reads what waits in `new/`, publishes it in order, and files what was
+//! confirmed in `cur/`. So a message never passes one that waits, two who drain at once do it one
+//! after the other, and a killed one leaves the rest to the next.
+//!
+//! | file in `outbox/BUS/` | what |
+//! |---|---|
+//! | `NAME/` | a mailbox: `new/` waits, `cur/` was confirmed, `dead/` the bus will never take |
+//! | `NAME/.drain` | the lock |
+//! | `.address` | the address, without a password |
+//! | `.mark` | the name of the mark that we left on the server: if it is gone, the server was emptied |
+//! | `.breaker` | the bus failed: until when it is left alone ([`super::breaker`]) |
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::breaker::{Advice, Breaker, Trouble, advise};
+use super::{Address, CONNECT, Error, Parcel, Transport, WINDOW, connect, left};
+use crate::id::AgentName;
+use crate::spool::{Clock, Entry, Id, Mailbox, Spool};
+use crate::swarm::{Root, files};
+
+/// As many copies of confirmed messages are kept before it is asked which are needed.
+const COPIES: usize = 512;
+/// As many are kept beyond what the bus still has: what is being fetched may not be counted there.
+const MARGIN: usize = WINDOW;
+/// A copy that is older is not sent again by itself: receivers may have forgotten its id.
+const TOO_OLD: u64 = 5 * 86_400;
+/// As many bytes are published at once.
+const LOAD: usize = 4 << 20;
+
+/// The messages of this swarm that wait for one bus.
+#[derive(Debug)]
+pub struct Outbox {
+    spool: Spool,
+    breaker: Breaker,
+    address: Address,
+}
+
+/// What draining came to.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// How many messages the bus confirmed.
+    pub confirmed: usize,
+    /// How many of them it had confirmed before and lost.
+    pub again: usize,
+    /// Copies that it lost and that are too old to be sent again by themselves.
+    pub lost: Vec<(AgentName, Id)>,
+    /// Messages that it will never take, and why.
+    pub refused: Vec<(AgentName, Id, String)>,
+    /// Why not all went.
+    pub trouble: Option<Error>,
+    /// Whether it is this run that found the bus away.
+    pub fell: bool,
+    /// What had been wrong with it until this run.
+    pub back: Option<Trouble>,
+    /// The bus is left alone until then, milliseconds since 1970.
+    pub alone_until_ms: Option<u64>,
+}
+
+impl Outbox {
+    /// The outbox for a bus; made where it is missing.
+    ///
+    /// # Errors
+    /// When it can be neither opened nor made.
+    pub fn open(root: &Root, address: &Address) -> Result<Outbox, Error> {
+        let directory = root.outbox().join(address.slug());
+        if !directory.join(".address").exists() {
+            root.make_dir(&directory)?;
+            let text = format!("{address}\n");
+            files::write_whole(&directory.join(".address"), text.as_bytes())
+                .map_err(Error::io(&directory))?;
+        }
+        Outbox::at(&directory, address.clone())
+    }
+
+    fn at(directory: &Path, address: Address) -> Result<Outbox, Error> {
+        Ok(Outbox {
+            spool: Spool::open(directory)?,
+            breaker: Breaker::at(directory),
+            address,
+        })
+    }
+
+    /// Every outbox of a swarm; one whose address cannot be read is left out.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn all(root: &Root) -> Result<Vec<Outbox>, Error> {
+        let directory = root.outbox();
+        let entries = match std::fs::read_dir(&directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(Error::io(&directory)(error)),
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(Error::io(&directory))?.path();
+            let Ok(Some(text)) = files::read_if_there(&path.join(".address"), 64 * 1024) else {
+                continue;
+            };
+            let text = String::from_utf8_lossy(&text);
+            if let Ok(address) = Address::read(text.trim_end()) {
+                found.push(Outbox::at(&path, address)?);
+            }
+        }
+        found.sort_by_key(|outbox| outbox.address.slug());
+        Ok(found)
+    }
+
+    /// The bus.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Its breaker.
+    pub fn breaker(&self) -> &Breaker {
+        &self.breaker
+    }
+
+    /// The mailboxes, one for each recipient.
+    pub fn spool(&self) -> &Spool {
+        &self.spool
+    }
+
+    /// How many messages wait for each recipient, and how many copies are kept.
+    ///
+    /// # Errors
+    /// When a directory cannot be read.
+    pub fn counts(&self) -> Result<Vec<(AgentName, usize, usize)>, Error> {
+        let mut counts = Vec::new();
+        for name in self.spool.names()? {
+            let listed = self.spool.mailbox(&name)?.list()?;
+            let kept = listed.iter().filter(|entry| entry.held).count();
+            counts.push((name, listed.len() - kept, kept));
+        }
+        Ok(counts)
+    }
+
+    /// Sends what waits for these recipients, as far as the bus takes it until `by`. With `force`
+    /// also a bus that is left alone is tried.
+    pub fn drain(&self, names: &[AgentName], by: Instant, force: bool) -> Report {
+        let mut report = Report::default();
+        if let Err(error) = self.drain_into(&mut report, names, by, force) {
+            if error.mends() {
+                let now = Clock::Kernel.now().micros / 1000;
+                report.fell = self
+                    .breaker
+                    .failed(&error.to_string(), now)
+                    .unwrap_or_default();
+                report.alone_until_ms = self.breaker.read().map(|trouble| trouble.until_ms);
+            }
+            report.trouble = Some(error);
+        }
+        report
+    }
+
+    fn drain_into(
+        &self,
+        report: &mut Report,
+        names: &[AgentName],
+        by: Instant,
+        force: bool,
+    ) -> Result<(), Error> {
+        let trouble = self.breaker.read();
+        let _probe = match advise(trouble.as_ref(), Clock::Kernel.now().micros / 1000) {
+            Advice::Use => None,
+            Advice::LeaveAlone { until_ms } if !force => {
+                report.alone_until_ms = Some(until_ms);
+                return Ok(());
+            }
+            _ => match self.breaker.probe() {
+                Some(probe) => Some(probe),
+                None if force => None,
+                None => {
+                    report.alone_until_ms = trouble.map(|trouble| trouble.until_ms);
+                    return Ok(());
+                }
+            },
+        };
+        let mut bus = connect(&self.address, by)?;
+        let mut names = names.to_vec();
+        if self.was_emptied(bus.as_mut())? {
+            let all = self.spool.names()?;
+            self.take_back(&all, by, report)?;
+            bus.mark(&self.mark()?, true)?;
+            // Whoever is not drained now has a backlog, and is drained by the next one.
+            names.extend(
+                all.into_iter()
+                    .filter(|name| !names.contains(name))
+                    .collect::<Vec<_>>(),
+            );
+        }
+        for name in &names {
+            let mailbox = self.spool.mailbox(name)?;
+            let Some(_lock) = lock(mailbox.path(), by)? else {
+                continue;
+            };
+            self.drain_one(report, bus.as_mut(), name, &mailbox, by)?;
+        }
+        report.back = self.breaker.worked();
+        Ok(())
+    }
+
+    fn drain_one(
+        &self,
+        report: &mut Report,
+        bus: &mut dyn Transport,
+        name: &AgentName,
+        mailbox: &Mailbox,
+        by: Instant,
+    ) -> Result<(), Error> {
+        let mut sent = 0;
+        loop {
+            let listed = mailbox.waiting()?;
+            if listed.is_empty() {
+                // One send in 32 looks after the copies: for each it would be the dearest part.
+                if sent >= 32 || sent > 0 && Clock::Kernel.now().micros.is_multiple_of(32) {
+                    self.thin_out(bus, name, mailbox)?;
+                }
+                return Ok(());
+            }
+            let waiting: Vec<&Entry> = listed.iter().collect();
+            let mut rest = waiting.as_slice();
+            while !rest.is_empty() {
+                if Instant::now() >= by {
+                    return Ok(());
+                }
+                let (entries, parcels) = load(mailbox, rest, bus.limit(), name, report)?;
+                rest = &rest[entries.len()..];
+                let entries: Vec<&Entry> = entries.into_iter().flatten().collect();
+                let published = bus.publish(name, &parcels, by);
+                for entry in entries.iter().take(published.confirmed) {
+                    mailbox.keep_copy(entry)?;
+                }
+                sent += published.confirmed;
+                report.confirmed += published.confirmed;
+                match (published.trouble, entries.get(published.confirmed)) {
+                    (None, _) => {}
+                    // This one will never go; those behind it may.
+                    (Some(error @ Error::TooLong { .. }), Some(entry)) => {
+                        self.refuse(mailbox, name, entry, &error, report)?;
+                        break;
+                    }
+                    (Some(error), _) => return Err(error),
+                }
+            }
+        }
+    }
+
+    fn refuse(
+        &self,
+        mailbox: &Mailbox,
+        name: &AgentName,
+        entry: &Entry,
+        error: &Error,
+        report: &mut Report,
+    ) -> Result<(), Error> {
+        let why = error.to_string();
+        mailbox.refuse(entry, &why)?;
+        report.refused.push((name.clone(), entry.name.id, why));
+        Ok(())
+    }
+
+    /// Takes a message back that was to be sent just now, because it cannot be: it is in `dead/`.
+    ///
+    /// # Errors
+    /// When it cannot be moved.
+    pub fn withdraw(&self, name: &AgentName, id: Id, why: &str) -> Result<(), Error> {
+        let mailbox = self.spool.mailbox(name)?;
+        let listed = mailbox.waiting()?;
+        if let Some(entry) = listed.iter().find(|entry| entry.name.id == id) {
+            mailbox.refuse(entry, why)?;
+        }
+        Ok(())
+    }
+
+    /// Removes copies that are not needed any more: the bus has fewer messages than came later.
+    fn thin_out(
+        &self,
+        bus: &mut dyn Transport,
+        name: &AgentName,
+        mailbox: &Mailbox,
+    ) -> Result<(), Error> {
+        let listed = mailbox.list()?;
+        let mut copies: Vec<&Entry> = listed.iter().filter(|entry| entry.held).collect();
+        if copies.len() <= COPIES {
+            return Ok(());
+        }
+        let depth = usize::try_from(bus.depth(name)?).unwrap_or(usize::MAX);
+        copies.sort_by_key(|entry| entry.name.id);
+        let needed = depth.saturating_add(MARGIN).min(copies.len());
+        for entry in &copies[..copies.len() - needed] {
+            mailbox.forget_copy(entry)?;
+        }
+        Ok(())
+    }
+
+    /// Until when the bus is left alone, if it is, in milliseconds since 1970.
+    pub fn alone_until(&self) -> Option<u64> {
+        let trouble = self.breaker.read();
+        match advise(trouble.as_ref(), Clock::Kernel.now().micros / 1000) {
+            Advice::LeaveAlone { until_ms } => Some(until_ms),
+            _ => None,
+        }
+    }
+
+    /// Whether the mark that we left on the server is gone. The first time it is made.
+    fn was_emptied(&self, bus: &mut dyn Transport) -> Result<bool, Error> {
+        let file = self.spool.path().join(".mark");
+        if !file.exists() {
+            let name = uuid::Uuid::new_v4().simple().to_string();
+            bus.mark(&name, true)?;
+            files::write_new(&file, name.as_bytes()).map_err(Error::io(&file))?;
+        }
+        let name = self.mark()?;
+        Ok(!bus.mark(&name, false)?)
+    }
+
+    fn mark(&self) -> Result<String, Error> {
+        let file = self.spool.path().join(".mark");
+        let bytes = files::read_if_there(&file, 1024).map_err(Error::io(&file))?;
+        Ok(String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned())
+    }
+
+    /// Lets the copies of what an emptied server had confirmed wait again.
+    fn take_back(
+        &self,
+        names: &[AgentName],
+        by: Instant,
+        report: &mut Report,
+    ) -> Result<(), Error> {
+        let now = Clock::Kernel.now().seconds();
+        for name in names {
+            let mailbox = self.spool.mailbox(name)?;
+            let Some(_lock) = lock(mailbox.path(), by)? else {
+                let path = mailbox.path().join(".drain");
+                return Err(Error::io(path)(std::io::ErrorKind::ResourceBusy.into()));
+            };
+            for entry in mailbox.list()?.iter().filter(|entry| entry.held) {
+                if entry.name.id.seconds() + TOO_OLD < now {
+                    report.lost.push((name.clone(), entry.name.id));
+                    continue;
+                }
+                mailbox.send_again(entry)?;
+                report.again += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands everything over that this bus may not have delivered, in order: what waits, and the
+    /// copies of what it confirmed. Nothing is handed over twice, because receivers know ids.
+    ///
+    /// # Errors
+    /// When it cannot be read or handed over; then the rest is still here.
+    pub fn hand_over(
+        &self,
+        name: &AgentName,
+        by: Instant,
+        mut give: impl FnMut(&AgentName, &[Parcel]) -> Result<(), Error>,
+    ) -> Result<usize, Error> {
+        let mailbox = self.spool.mailbox(name)?;
+        let Some(_lock) = lock(mailbox.path(), by)? else {
+            return Ok(0);
+        };
+        let mut listed = mailbox.list()?;
+        // By lane, then by id: the order in which a mailbox gives them out.
+        listed.sort_by_key(|entry| (entry.lane, entry.name.id));
+        let mut waiting = 0;
+        for batch in listed.chunks(WINDOW) {
+            let mut parcels = Vec::with_capacity(batch.len());
+            for entry in batch {
+                parcels.push(packed(&mailbox, entry)?);
+            }
+            give(name, &parcels)?;
+            for entry in batch.iter().filter(|entry| !entry.held) {
+                mailbox.keep_copy(entry)?;
+                waiting += 1;
+            }
+        }
+        Ok(waiting)
+    }
+}
+
+fn packed(mailbox: &Mailbox, entry: &Entry) -> Result<Parcel, Error> {
+    Ok(Parcel {
+        id: entry.name.id,
+        lane: entry.lane,
+        expiry: entry.name.expiry,
+        bytes: mailbox.read_entry(entry)?,
+    })
+}
+
+/// Entries from the first on that make up one batch; a message that is too long is refused, and
+/// stands as nothing in its place.
+#[allow(clippy::type_complexity)]
+fn load<'a>(
+    mailbox: &Mailbox,
+    entries: &[&'a Entry],
+    limit: usize,
+    name: &AgentName,
+    report: &mut Report,
+) -> Result<(Vec<Option<&'a Entry>>, Vec<Parcel>), Error> {
+    let mut taken = Vec::new();
+    let mut parcels = Vec::new();
+    let mut bytes = 0;
+    for entry in entries.iter().take(WINDOW) {
+        let size = entry.name.size as usize;
+        if bytes > 0 && bytes + size > LOAD {
+            break;
+        }
+        if size > limit {
+            let why =
+                format!("the bus takes messages of at most {limit} bytes, this one has {size}");
+            mailbox.refuse(entry, &why)?;
+            report.refused.push((name.clone(), entry.name.id, why));
+            taken.push(None);
+            continue;
+        }
+        bytes += size;
+        parcels.push(packed(mailbox, entry)?);
+        taken.push(Some(*entry));
+    }
+    Ok((taken, parcels))
+}
+
+/// The lock of one who drains, as soon as it is free; nothing when it is not until `by`.
+fn lock(mailbox: &Path, by: Instant) -> Result<Option<File>, Error> {
+    lock_file(mailbox.join(".drain"), by)
+}
+
+/// A lock that is held as long as the file is open; nothing when it is not free until `by`.
+pub(super) fn lock_file(path: PathBuf, by: Instant) -> Result<Option<File>, Error> {
+    let mut options = std::fs::OpenOptions::new();
+    let options = options.read(true).write(true).create(true);
+    let file = files::open_private(options, &path).map_err(Error::io(&path))?;
+    let mut pause = Duration::from_micros(500);
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(Some(file)),
+            Err(std::fs::TryLockError::Error(error)) => return Err(Error::io(&path)(error)),
+            Err(std::fs::TryLockError::WouldBlock) if Instant::now() >= by => return Ok(None),
+            Err(std::fs::TryLockError::WouldBlock) => {
+                std::thread::sleep(pause.min(left(by)));
+                pause = (pause * 2).min(CONNECT / 60);
+            }
+        }
+    }
+}

@@ -1,0 +1,429 @@
+//! Real servers for the tests: each a plain process on private loopback ports with a directory of
+//! its own, killed for sure when this process ends, however it ends.
+//!
+//! A shell stands between: it starts the server in a session of its own and reads from a pipe that
+//! only we hold. When we are gone the read ends, and it kills the whole session.
+
+#![allow(clippy::print_stderr)] // What is skipped is said loudly.
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+/// A kind of server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Redis,
+    Nats,
+    Rabbit,
+    Kafka,
+}
+
+pub(crate) const KINDS: [Kind; 4] = [Kind::Redis, Kind::Nats, Kind::Rabbit, Kind::Kafka];
+
+const USER: &str = "swarm";
+const PASSWORD: &str = "correct horse/battery@staple";
+
+/// A server that runs, or was killed and can be started again on its data.
+pub(crate) struct Server {
+    kind: Kind,
+    dir: PathBuf,
+    /// Plain, encrypted, and two for the server's own needs.
+    ports: [u16; 4],
+    shell: Option<Child>,
+}
+
+/// Whether the tests of this kind can run here; says loudly when not, and fails when that is asked.
+pub(crate) fn can(kind: Kind) -> bool {
+    let all = ["SPORE_TEST_STRICT", "SPORE_TEST_BUSES"];
+    if matches!(kind, Kind::Rabbit | Kind::Kafka)
+        && all.iter().all(|name| std::env::var_os(name).is_none())
+    {
+        eprintln!(
+            "SKIPPED: {kind:?} takes seconds to start; SPORE_TEST_BUSES=all cargo test, or make test, runs it"
+        );
+        return false;
+    }
+    let (there, how) = match kind {
+        Kind::Redis => (on_path("redis-server"), "apt-get install redis-server"),
+        Kind::Nats => (on_path("nats-server"), "apt-get install nats-server"),
+        Kind::Rabbit => (
+            Path::new("/usr/lib/rabbitmq/bin/rabbitmq-server").exists(),
+            "apt-get install rabbitmq-server",
+        ),
+        Kind::Kafka => (
+            on_path("java") && kafka_jars().join("done").exists(),
+            "sh tests/deps.sh",
+        ),
+    };
+    if !there {
+        let said = format!("SKIPPED: no {kind:?} here; to run these tests: {how}");
+        assert!(std::env::var_os("SPORE_TEST_STRICT").is_none(), "{said}");
+        eprintln!("{said}");
+    }
+    there
+}
+
+fn on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|dir| dir.join(program).exists())
+}
+
+/// Where tests/deps.sh puts Kafka.
+fn kafka_jars() -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(
+        || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache"),
+        PathBuf::from,
+    );
+    cache.join("sporekit/kafka-4.1.1")
+}
+
+/// One server of each kind for all tests that do not hurt it.
+pub(crate) fn shared(kind: Kind) -> Option<&'static Server> {
+    static SHARED: [OnceLock<Option<Server>>; 4] = [const { OnceLock::new() }; 4];
+    SHARED[kind as usize]
+        .get_or_init(|| Server::start(kind))
+        .as_ref()
+}
+
+/// Ports that are free now, and that no other server of this process was given.
+fn ports() -> [u16; 4] {
+    static GIVEN: Mutex<Vec<u16>> = Mutex::new(Vec::new());
+    let mut given = GIVEN.lock().unwrap();
+    std::array::from_fn(|_| {
+        loop {
+            let port = TcpListener::bind("127.0.0.1:0")
+                .unwrap()
+                .local_addr()
+                .unwrap()
+                .port();
+            if !given.contains(&port) {
+                given.push(port);
+                return port;
+            }
+        }
+    })
+}
+
+impl Server {
+    /// A server of one's own; nothing where there is none to start.
+    pub(crate) fn start(kind: Kind) -> Option<Server> {
+        Server::start_in(kind, None)
+    }
+
+    /// The same with its data in `data`.
+    pub(crate) fn start_in(kind: Kind, data: Option<&Path>) -> Option<Server> {
+        if !can(kind) {
+            return None;
+        }
+        let dir = match data {
+            Some(data) => data.to_owned(),
+            None => tempfile::Builder::new()
+                .prefix("sporekit-bus-")
+                .tempdir()
+                .unwrap()
+                .keep(),
+        };
+        fs::write(dir.join("password"), format!("{PASSWORD}\n")).unwrap();
+        let mut server = Server {
+            kind,
+            dir,
+            ports: ports(),
+            shell: None,
+        };
+        server.certificates();
+        server.configure();
+        server.run();
+        Some(server)
+    }
+
+    /// Its address, without encryption.
+    pub(crate) fn url(&self) -> String {
+        let (secret, port) = (self.secret(), self.ports[0]);
+        match self.kind {
+            Kind::Redis => format!("redis://:{secret}@127.0.0.1:{port}/0"),
+            Kind::Nats => format!("nats://{USER}:{secret}@127.0.0.1:{port}"),
+            Kind::Rabbit => format!("amqp://{USER}:{secret}@127.0.0.1:{port}/%2F"),
+            Kind::Kafka => format!("kafka://127.0.0.1:{port}"),
+        }
+    }
+
+    /// Its address, encrypted; `ca` is trusted.
+    pub(crate) fn tls_url(&self, user: &str, secret: &str, ca: &Path) -> String {
+        let port = self.ports[1];
+        let ca = ca.display();
+        match self.kind {
+            Kind::Redis => format!("rediss://:{secret}@localhost:{port}/0?ca={ca}"),
+            Kind::Nats => format!("tls://{user}:{secret}@localhost:{port}?ca={ca}"),
+            Kind::Rabbit => format!("amqps://{user}:{secret}@localhost:{port}/%2F?ca={ca}"),
+            Kind::Kafka => format!("kafkas://{user}:{secret}@localhost:{port}?ca={ca}&sasl=plain"),
+        }
+    }
+
+    pub(crate) fn secret(&self) -> String {
+        format!("file:{}", self.dir.join("password").display())
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.ports[0]
+    }
+
+    /// A certificate authority, and a certificate by it for localhost.
+    fn certificates(&self) {
+        let script = r#"set -e; cd "$1"; exec 2>openssl.log
+            openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=test-ca -keyout ca.key -out ca.pem
+            openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost -keyout server.key -out server.csr
+            printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n' >ext
+            openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out server.pem
+            openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=another-ca -keyout other.key -out other.pem
+            cat server.key server.pem ca.pem >keystore.pem; chmod 600 *.key"#;
+        let done = Command::new("sh")
+            .args(["-c", script, "sh"])
+            .arg(&self.dir)
+            .status();
+        assert!(
+            done.unwrap().success(),
+            "openssl: see {}",
+            self.dir.display()
+        );
+    }
+
+    fn configure(&self) {
+        let [plain, tls, own, other] = self.ports;
+        let at = self.dir.display();
+        let (file, text) = match self.kind {
+            Kind::Redis => (
+                "redis.conf",
+                format!(
+                    "bind 127.0.0.1\nport {plain}\ntls-port {tls}\ntls-auth-clients no\ntls-cert-file {at}/server.pem\n\
+                     tls-key-file {at}/server.key\ntls-ca-cert-file {at}/ca.pem\nrequirepass \"{PASSWORD}\"\n\
+                     dir {at}\nappendonly yes\nappendfsync everysec\nsave \"\"\n"
+                ),
+            ),
+            Kind::Nats => {
+                let login = format!("authorization {{ user: {USER}, password: \"{PASSWORD}\" }}\n");
+                let tls_part = format!(
+                    "tls {{ cert_file: \"{at}/server.pem\", key_file: \"{at}/server.key\" }}\n"
+                );
+                fs::write(
+                    self.dir.join("tls.conf"),
+                    format!("host: 127.0.0.1\nport: {tls}\njetstream {{ store_dir: \"{at}/data-tls\" }}\n{login}{tls_part}"),
+                )
+                .unwrap();
+                (
+                    "nats.conf",
+                    format!(
+                        "host: 127.0.0.1\nport: {plain}\njetstream {{ store_dir: \"{at}/data\" }}\n{login}"
+                    ),
+                )
+            }
+            Kind::Rabbit => {
+                fs::write(self.dir.join("plugins"), "[].\n").unwrap();
+                (
+                    "rabbitmq.conf",
+                    format!(
+                        "listeners.tcp.1 = 127.0.0.1:{plain}\nlisteners.ssl.1 = 127.0.0.1:{tls}\nssl_options.cacertfile = {at}/ca.pem\n\
+                         ssl_options.certfile = {at}/server.pem\nssl_options.keyfile = {at}/server.key\nssl_options.verify = verify_none\n\
+                         ssl_options.fail_if_no_peer_cert = false\ndefault_user = {USER}\ndefault_pass = {PASSWORD}\n\
+                         vm_memory_high_watermark.absolute = 2GiB\ndisk_free_limit.absolute = 1MB\nlog.console = false\n"
+                    ),
+                )
+            }
+            Kind::Kafka => {
+                let jaas = format!(
+                    "org.apache.kafka.common.security.plain.PlainLoginModule required username=\"{USER}\" password=\"{PASSWORD}\" user_{USER}=\"{PASSWORD}\";"
+                );
+                (
+                    "server.properties",
+                    format!(
+                        "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:{own}\n\
+                         listeners=PLAINTEXT://127.0.0.1:{plain},SASL_SSL://127.0.0.1:{tls},CONTROLLER://127.0.0.1:{own}\n\
+                         advertised.listeners=PLAINTEXT://127.0.0.1:{plain},SASL_SSL://localhost:{tls}\n\
+                         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT\n\
+                         inter.broker.listener.name=PLAINTEXT\ncontroller.listener.names=CONTROLLER\nlog.dirs={at}/data\nnum.partitions=1\n\
+                         offsets.topic.replication.factor=1\noffsets.topic.num.partitions=1\ntransaction.state.log.replication.factor=1\n\
+                         transaction.state.log.min.isr=1\nshare.coordinator.state.topic.replication.factor=1\n\
+                         group.initial.rebalance.delay.ms=0\nauto.create.topics.enable=false\nsasl.enabled.mechanisms=PLAIN\n\
+                         listener.name.sasl_ssl.plain.sasl.jaas.config={jaas}\nssl.keystore.type=PEM\nssl.keystore.location={at}/keystore.pem\n\
+                         ssl.client.auth=none\nnum.network.threads=2\nnum.io.threads=4\nlog.cleaner.dedupe.buffer.size=4194304\n\
+                         log.cleaner.threads=1\n"
+                    ),
+                )
+            }
+        };
+        let _ = other;
+        fs::write(self.dir.join(file), text).unwrap();
+        if self.kind == Kind::Kafka && !self.dir.join("data").exists() {
+            let log = fs::File::create(self.dir.join("format.log")).unwrap();
+            let done = self
+                .java("-Xmx256m")
+                .args([
+                    "kafka.tools.StorageTool",
+                    "format",
+                    "-t",
+                    "MkU3OEVBNTcwNTJENDM2Qg",
+                    "-c",
+                    "server.properties",
+                ])
+                .stdout(log.try_clone().unwrap())
+                .stderr(log)
+                .status();
+            assert!(done.unwrap().success(), "kafka format: see {at}/format.log");
+        }
+    }
+
+    fn java(&self, memory: &str) -> Command {
+        let mut java = Command::new("java");
+        java.args([memory, "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp"])
+            .arg(kafka_jars().join("libs").join("*"))
+            .current_dir(&self.dir);
+        java
+    }
+
+    /// Starts it, on the data that is there.
+    pub(crate) fn run(&mut self) {
+        let start = match self.kind {
+            Kind::Redis => "setsid redis-server redis.conf".to_owned(),
+            Kind::Nats => {
+                "setsid sh -c 'nats-server -c tls.conf & exec nats-server -c nats.conf'".to_owned()
+            }
+            Kind::Rabbit => "setsid /usr/lib/rabbitmq/bin/rabbitmq-server".to_owned(),
+            Kind::Kafka => format!(
+                "setsid java -Xms128m -Xmx400m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -cp '{}/libs/*' kafka.Kafka server.properties",
+                kafka_jars().display()
+            ),
+        };
+        let [_, _, dist, epmd] = self.ports;
+        // epmd would stay behind and listen everywhere: ours is started first, and ended with the rest.
+        let before = match self.kind {
+            Kind::Rabbit => format!(
+                "setsid epmd -address 127.0.0.1 -port {epmd} </dev/null >epmd.log 2>&1 & echo $! >epmd.pid\n"
+            ),
+            _ => String::new(),
+        };
+        let script = format!(
+            "exec 3<&0\n{before}{start} </dev/null >>server.log 2>&1 &\necho $! >pid.new && mv pid.new pid\nread _ <&3\n\
+             kill -KILL -$(cat pid) 2>/dev/null\ntest -f epmd.pid && kill -KILL $(cat epmd.pid) 2>/dev/null\ntrue\n"
+        );
+        drop(fs::remove_file(self.dir.join("pid")));
+        let at = self.dir.display().to_string();
+        let shell = Command::new("sh")
+            .args(["-c", &script])
+            .current_dir(&self.dir)
+            .env("HOME", &self.dir)
+            .env("RABBITMQ_NODENAME", format!("t{}@localhost", self.ports[0]))
+            .env("RABBITMQ_MNESIA_BASE", format!("{at}/mnesia"))
+            .env("RABBITMQ_LOG_BASE", format!("{at}/log"))
+            .env("RABBITMQ_CONFIG_FILE", format!("{at}/rabbitmq"))
+            .env("RABBITMQ_ENABLED_PLUGINS_FILE", format!("{at}/plugins"))
+            .env("RABBITMQ_FEATURE_FLAGS_FILE", format!("{at}/flags"))
+            .env("RABBITMQ_DIST_PORT", dist.to_string())
+            .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
+            .env("ERL_EPMD_PORT", epmd.to_string())
+            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+            .env(
+                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
+                "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2 +sbwt none",
+            )
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.shell = Some(shell);
+        self.await_ready();
+    }
+
+    /// Waits until it answers.
+    pub(crate) fn await_ready(&self) {
+        let end = Instant::now() + Duration::from_secs(90);
+        let reaches = |port: u16| TcpStream::connect(("127.0.0.1", port)).is_ok();
+        while !(reaches(self.ports[0]) && reaches(self.ports[1])) {
+            assert!(
+                Instant::now() < end,
+                "{:?} did not start: see {}",
+                self.kind,
+                self.dir.display()
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        // A port that is open is not a server that is ready.
+        let address = sporekit::bus::Address::read(&self.url()).unwrap();
+        loop {
+            let by = Instant::now() + Duration::from_secs(2);
+            let ready = sporekit::bus::connect(&address, by).and_then(|mut bus| {
+                bus.declare(&"ready".parse().unwrap())?;
+                bus.ping()
+            });
+            match ready {
+                Ok(()) => return,
+                Err(error) => assert!(Instant::now() < end, "{:?}: {error}", self.kind),
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn pid(&self) -> String {
+        let file = self.dir.join("pid");
+        loop {
+            if let Ok(pid) = fs::read_to_string(&file) {
+                return pid.trim().to_owned();
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn signal(&self, signal: &str) {
+        let group = format!("-{}", self.pid());
+        let sent = Command::new("kill")
+            .args([signal, "--", &group])
+            .stderr(Stdio::null())
+            .status();
+        assert!(sent.is_ok());
+    }
+
+    /// Stops it without killing it, as a machine does that hangs.
+    pub(crate) fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets it go on.
+    pub(crate) fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        self.signal("-9");
+        if let Some(mut shell) = self.shell.take() {
+            drop(shell.stdin.take());
+            drop(shell.wait());
+        }
+    }
+
+    /// Removes what it had stored.
+    pub(crate) fn empty(&self) {
+        for name in ["appendonlydir", "data", "data-tls", "mnesia"] {
+            drop(fs::remove_dir_all(self.dir.join(name)));
+        }
+        if self.kind == Kind::Kafka {
+            self.configure();
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+        if std::env::var_os("SPORE_TEST_KEEP").is_none() {
+            drop(fs::remove_dir_all(&self.dir));
+        }
+    }
+}
