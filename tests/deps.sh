@@ -15,6 +15,8 @@ need mkfs.xfs xfsprogs
 need losetup mount
 need strace strace
 need faketime faketime
+need bwrap bubblewrap
+need git-lfs git-lfs
 need openssl openssl
 need ssh-keygen openssh-client
 need ip iproute2

@@ -15,7 +15,7 @@ fn repository() -> &'static Path {
 }
 
 /// Holds `path` equal to `text`, or writes it.
-fn fresh(path: &str, text: &[u8]) {
+pub(crate) fn fresh(path: &str, text: &[u8]) {
     let path = repository().join(path);
     if std::env::var_os("SNAPSHOTS").is_some_and(|how| how == "overwrite") {
         fs::create_dir_all(path.parent().unwrap()).unwrap();

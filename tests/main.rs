@@ -7,8 +7,11 @@ mod bus;
 mod bus_faults;
 mod claim;
 mod documents;
+mod guard;
+mod histories;
 mod hurt;
 mod merge;
+mod picture;
 mod place;
 mod reap;
 mod recv;
@@ -18,6 +21,7 @@ mod servers;
 mod spool;
 mod spore;
 mod status;
+mod sync;
 mod workspace;
 
 #[test]

@@ -9,7 +9,7 @@ use anyhow::Context;
 use super::args::duration;
 use super::{Example, Manual, Out, Result, Status, Tool};
 use crate::run::torture::{self, Options};
-use crate::swarm::config::Ports;
+use crate::swarm::config::{Guard, Isolation, Ports};
 use crate::swarm::root::{self, Root};
 use crate::workspace::plan::Wanted;
 use crate::workspace::spawn::{self, Request};
@@ -147,6 +147,9 @@ impl Args {
             ports: Ports::default(),
             include: Vec::new(),
             setup: None,
+            isolation: Isolation::Worktree,
+            guard: Guard::Off,
+            seal: false,
             dry_run: false,
         };
         let spawned = spawn::spawn(&root, &request, &|_| ())?;

@@ -5,25 +5,22 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
-use anstyle::{Color, RgbColor, Style};
 use anyhow::Context;
 
 use super::args::{ColorWhen, RootArgs};
-use super::error::{Failure, say};
+use super::error::{Failure, complain, say};
+use super::worktree_show::{instance, list, say_table, synced};
 use super::{Example, Manual, Out, Result, Status, Tool, input};
-use crate::action::json::{Number, Object, Value};
-use crate::action::model::{
-    DistributionPlan, InstanceStatus, IsolationLevel, KiroInstance, PeacockTheme, ResourceLimits,
-    WorktreeInfo,
-};
+use crate::action::model::DistributionPlan;
 use crate::action::time::Timestamp;
-use crate::action::{Fill, Wire, WirePath};
+use crate::action::{Fill, Wire};
+use crate::swarm::config::{Guard, Isolation};
 use crate::swarm::{self, Config, Root, root};
 use crate::theme::Scheme;
-use crate::workspace::list::{self, Facts};
 use crate::workspace::plan::Wanted;
-use crate::workspace::spawn::{self, Request};
-use crate::workspace::{Tree, environment};
+use crate::workspace::spawn::{self, Request, Spawned};
+use crate::workspace::sync::{self, How};
+use crate::workspace::{Tree, adopt, environment, seal};
 
 const MANUAL: Manual = Manual {
     description: "\
@@ -40,6 +37,19 @@ slower, the same result.
 The main checkout, branches and directories that are there are never touched. A name that is taken
 is an error, and nothing is made.
 
+An agent's git keeps to its own refs (`--guard`): `deny`, the default, refuses what would move the base,
+the branch of another agent, or the stash that all worktrees share; `warn` only says so. Hooks of the
+repository run as before. It is against accidents: `SPORE_GUARD=off` sets it aside. `--seal-main` saves
+how the main checkout stands, so that `--list` tells when it was edited; where bubblewrap is, `--setup`
+and `--open` commands find it read-only.
+
+`--isolation clone` makes clones with refs of their own instead of linked worktrees, for agents whose
+sandbox lets them write nothing but their own directory. `--adopt` takes in worktrees that are there:
+each gets an identity and stays where it is.
+
+`--sync` brings trees up to where their base stands now. What would conflict, or would touch a file that
+is not committed, is left as it is and said; everything else is saved under `refs/spore/salvage/` first.
+
 Ignored files that a tree needs come along by the patterns of `.worktreeinclude` (copied) and of
 `include` under `[worktree]` in `swarm.toml` (copied, linked or filled in).",
     input: "\
@@ -55,13 +65,22 @@ file). A short table for people goes to standard error.
 With `--list` a table, or with `--json` a record for each worktree: `agent`, `slot`, `colour`,
 `branch`, `base`, `ahead`, `behind` (null when the base is gone), `dirty` (files), `size` (bytes of
 tracked files), `seen_at` (when git last wrote something for it), `landed` (something was committed, and
-the base has all of it, also after a squash), `alive` (process ids), `locked`, `path`.",
+the base has all of it, also after a squash), `alive` (process ids), `locked`, `path`,
+`isolation`, `guard`.
+
+With `--sync` a line for each tree, with tabs between the columns: agent, `synced`, `up-to-date`,
+`conflict`, `dirty` or `blocked`, and where it was saved, which files are in the way, or why. With
+`--json` a record: `agent`, `state`, `base`, `from`, `to`, `saved`, `paths`, `why`.",
     exit_status: &[
-        (3, "`--list NAME`: nobody of that name; the nearest are shown."),
+        (1, "`--sync`: a tree was left as it is."),
+        (3, "`--list`, `--sync`, `--adopt`: nobody of that name; the nearest are shown."),
         (4, "A name, branch or path is taken; nothing was made."),
         (5, "The base is too far behind; nothing was made."),
     ],
-    environment: &[("SPORE_ROOT", "The swarm's directory, as `--root`.")],
+    environment: &[
+        ("SPORE_GUARD", "`off` or `warn`: what the guard does in this one git command."),
+        ("SPORE_ROOT", "The swarm's directory, as `--root`."),
+    ],
     files: &[
         ("<repository>.swarm/wt/AGENT", "The worktree."),
         (
@@ -76,6 +95,11 @@ the base has all of it, also after a squash), `alive` (process ids), `locked`, `
             ".git/worktrees/AGENT/spore/",
             "Identity and variables (`env`) of the agent.",
         ),
+        (
+            ".git/spore/hooks/",
+            "What git starts in guarded trees; it hands on to the repository's own hooks.",
+        ),
+        ("refs/spore/seal", "The main checkout when it was sealed."),
         (
             ".git/spore/spawn/",
             "What is being made; empty when nothing is under way.",
@@ -102,9 +126,9 @@ kiro-1 20020 app-kiro-1
             session: r#"
 $ echo more > ../app.swarm/wt/kiro-2/notes
 $ worktree-spawn --list
-AGENT   COLOUR    BRANCH        AHEAD  BEHIND  DIRTY  SIZE  SEEN  LANDED
-kiro-1  red 1     swarm/kiro-1  0      0       0      6 B   [..]  -
-kiro-2  orange 2  swarm/kiro-2  0      0       1      6 B   [..]  -
+AGENT   COLOUR    BRANCH        BASE  AHEAD  BEHIND  DIRTY  SIZE  SEEN  LANDED
+kiro-1  red 1     swarm/kiro-1  main  0      0       0      6 B   [..]  -
+kiro-2  orange 2  swarm/kiro-2  main  0      0       1      6 B   [..]  -
 $ worktree-spawn --list --json kiro-2 | cut -c1-70
 {"v":1,"type":"worktree","agent":"kiro-2","slot":2,"colour":"orange","
 "#,
@@ -129,6 +153,43 @@ worktree-spawn: agent "kiro-1" has a worktree already
 branch "swarm/kiro-1" clashes with branch "swarm/kiro-1"
 hint: worktree-spawn --list
 status 4
+"#,
+        },
+        Example {
+            says: "An agent's git moves its own branch, and nothing of others",
+            session: r#"
+$ worktree-spawn --guard deny --seal-main guarded > /dev/null 2>&1
+$ cd ../app.swarm/wt/guarded && git commit -q --allow-empty -m work && git update-ref refs/heads/swarm/kiro-1 HEAD || echo "status $?"; cd ../../../app
+spore guard: guarded may not move swarm/kiro-1, the branch of kiro-1
+hint: SPORE_GUARD=off git ... where a person wants it
+fatal: ref updates aborted by hook
+status 128
+$ echo edit >> README
+$ worktree-spawn --list guarded > /dev/null
+worktree-spawn: the main checkout was edited since it was sealed: README
+hint: git diff refs/spore/seal shows it, worktree-spawn --seal-main seals it as it is now
+$ git checkout -q README
+"#,
+        },
+        Example {
+            says: "Main went on: trees follow it, unless that would cost something",
+            session: r#"
+$ git commit -q --allow-empty -m second
+$ worktree-spawn --sync rebase --max-behind 1 kiro-1
+kiro-1	up-to-date	
+$ worktree-spawn --sync kiro-1 kiro-2
+kiro-1	synced	refs/spore/salvage/kiro-1/1
+kiro-2	synced	refs/spore/salvage/kiro-2/1
+"#,
+        },
+        Example {
+            says: "A worktree that was there, and a clone",
+            session: r#"
+$ git worktree add -q ../app.feature
+$ worktree-spawn --adopt app.feature 2>&1 > /dev/null | cut -c1-28
+feature  blue 6  app.feature
+$ worktree-spawn --isolation clone -q apart > /dev/null && git -C ../app.swarm/wt/apart branch
+* swarm/apart
 "#,
         },
         Example {
@@ -166,7 +227,8 @@ pub struct Args {
     #[arg(long, value_name = "REF")]
     base: Option<String>,
 
-    /// Refuse a base that is more than N commits behind its upstream
+    /// Refuse a base that is more than N commits behind its upstream; with --sync, leave trees
+    /// that are at most N behind
     #[arg(long, value_name = "N")]
     max_behind: Option<u32>,
 
@@ -182,8 +244,31 @@ pub struct Args {
     #[arg(long, value_name = "HOW")]
     open: Option<String>,
 
+    /// A linked worktree, or a clone with refs of its own
+    #[arg(long, value_name = "KIND")]
+    isolation: Option<IsolationArg>,
+
+    /// What becomes of an agent's git that moves main, refs of others or the stash
+    #[arg(long, value_name = "MODE")]
+    guard: Option<GuardArg>,
+
+    /// Seal the main checkout: edits in it are shown by --list, and prevented where bubblewrap is
+    #[arg(long)]
+    seal_main: bool,
+
+    /// Take in worktrees that other tools made: by path, directory, branch, or AGENT= before it
+    #[arg(long, conflicts_with_all = ["count", "plan", "list", "branch", "setup", "isolation", "max_behind"])]
+    adopt: bool,
+
+    /// Bring trees up to their base instead, by merge (the default) or rebase
+    #[arg(
+        long, value_name = "HOW", num_args = 0..=1, default_missing_value = "merge",
+        conflicts_with_all = ["count", "plan", "list", "adopt", "base", "branch", "setup", "open", "isolation", "guard", "seal_main", "dry_run"]
+    )]
+    sync: Option<String>,
+
     /// Show how the trees stand instead
-    #[arg(long, conflicts_with_all = ["plan", "base", "branch", "setup", "open", "dry_run", "max_behind"])]
+    #[arg(long, conflicts_with_all = ["plan", "base", "branch", "setup", "open", "dry_run", "max_behind", "isolation", "guard", "seal_main"])]
     list: bool,
 
     /// With --list, print JSON records (spawning always does)
@@ -206,6 +291,26 @@ pub struct Args {
     root: RootArgs,
 }
 
+/// The kinds of places.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum IsolationArg {
+    /// `git worktree`: refs and objects are shared.
+    Worktree,
+    /// A clone: for agents that may write nothing but their own directory.
+    Clone,
+}
+
+/// What the guard does.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum GuardArg {
+    /// It tells.
+    Warn,
+    /// It refuses.
+    Deny,
+    /// Nothing.
+    Off,
+}
+
 impl Tool for Args {
     const MANUAL: Manual = MANUAL;
 
@@ -215,25 +320,58 @@ impl Tool for Args {
             root: self.root.root.clone(),
         })?;
         if self.list {
-            return self.list(&root, out);
+            let trees = chosen(&root, &self.names)?;
+            return list(&root, &trees, self.json, out);
         }
         let config = Config::read(&root)?;
+        if let Some(how) = &self.sync {
+            return self.sync(&root, &config, how, out);
+        }
+        let nobody = self.names.is_empty() && self.count.is_none() && self.plan.is_none();
+        if self.seal_main && nobody && !self.adopt {
+            if !self.dry_run {
+                seal::put(&root)?;
+                self.say_seal(&root);
+            }
+            return Ok(Status::Done);
+        }
         let plan = self.plan.as_deref().map(read_plan).transpose()?;
-        let usual = request(&config, self.wanted(&root, &config, plan.as_ref())?);
+        let wanted = match self.adopt {
+            true => Vec::new(),
+            false => self.wanted(&root, &config, plan.as_ref())?,
+        };
+        let usual = request(&config, wanted);
         let request = Request {
             base: self.base.clone().or(usual.base),
             max_behind: self.max_behind.or(usual.max_behind),
             branch: self.branch.clone().unwrap_or(usual.branch),
             setup: self.setup.clone().or(usual.setup),
+            isolation: match self.isolation {
+                Some(IsolationArg::Worktree) => Isolation::Worktree,
+                Some(IsolationArg::Clone) => Isolation::Clone,
+                None => usual.isolation,
+            },
+            guard: match self.guard {
+                Some(GuardArg::Warn) => Guard::Warn,
+                Some(GuardArg::Deny) => Guard::Deny,
+                Some(GuardArg::Off) => Guard::Off,
+                None => usual.guard,
+            },
+            seal: self.seal_main,
             dry_run: self.dry_run,
             ..usual
         };
-        let loud = !self.quiet && super::error::stderr_is_terminal();
-        let spawned = spawn::spawn(&root, &request, &|what| {
-            if loud {
-                say(&format!("{what} …\n"));
+        let spawned = match self.adopt {
+            true => {
+                let here = self.root.repo.clone().unwrap_or_default();
+                let adopted = adopt::adopt(&root, &here, &self.names, &request)?;
+                if self.seal_main && !self.dry_run {
+                    seal::put(&root)?;
+                }
+                adopted
             }
-        })?;
+            false => self.spawn(&root, &request)?,
+        };
         if let Some((text, _)) = plan.filter(|(text, _)| !self.dry_run && says_tasks(text)) {
             swarm::plan::Plan::adopt(&root, &text, &uuid::Uuid::new_v4().to_string())?;
         }
@@ -242,6 +380,9 @@ impl Tool for Args {
         }
         if !self.quiet {
             say_table(&spawned.trees, self.color);
+        }
+        if self.seal_main && !self.dry_run {
+            self.say_seal(&root);
         }
         for tree in &spawned.trees {
             writeln!(out, "{}", instance(&root, tree)?.to_json())?;
@@ -255,6 +396,52 @@ impl Tool for Args {
 }
 
 impl Args {
+    fn spawn(&self, root: &Root, request: &Request) -> Result<Spawned> {
+        let loud = !self.quiet && super::error::stderr_is_terminal();
+        let spawned = spawn::spawn(root, request, &|what| {
+            if loud {
+                say(&format!("{what} …\n"));
+            }
+        });
+        Ok(spawned?)
+    }
+
+    fn say_seal(&self, root: &Root) {
+        if self.quiet || !seal::is_sealed(root) {
+            return;
+        }
+        say(match seal::can_prevent() {
+            true => "the main checkout is sealed: what is started here finds it read-only\n",
+            false => {
+                "the main checkout is sealed: --list shows edits; without bubblewrap they are not prevented\n"
+            }
+        });
+    }
+
+    fn sync(&self, root: &Root, config: &Config, how: &str, out: &mut Out) -> Result {
+        let (how, mut names) = match how {
+            "merge" => (How::Merge, Vec::new()),
+            "rebase" => (How::Rebase, Vec::new()),
+            // `--sync NAME`: the word belongs to the names.
+            name => (How::Merge, vec![name.to_owned()]),
+        };
+        names.extend(self.names.iter().cloned());
+        for settled in spawn::settle(root)? {
+            say(&format!("worktree-spawn: {settled}\n"));
+        }
+        let allowed = self.max_behind.unwrap_or(0);
+        let mut status = Status::Done;
+        for tree in chosen(root, &names)? {
+            let one = match sync::sync(root, &tree, how, allowed, &config.worktree.keep_ignored) {
+                Ok(outcome) => synced(&tree, &outcome, self.json, out)?,
+                Err(error) => complain("worktree-spawn", &error.into()),
+            };
+            status = status.and(one);
+            out.hand_on()?;
+        }
+        Ok(status)
+    }
+
     /// Who is to get a tree.
     fn wanted(
         &self,
@@ -298,56 +485,14 @@ impl Args {
             .collect();
         Err(Failure::usage(said.join("\n")).into())
     }
+}
 
-    fn list(&self, root: &Root, out: &mut Out) -> Result {
-        let all = Tree::all(root)?;
-        let trees = match self.names.is_empty() {
-            true => all,
-            false => Tree::named(&all, &self.names)?,
-        };
-        let facts = list::facts(root, &trees)?;
-        if self.json {
-            for (tree, facts) in trees.iter().zip(&facts) {
-                writeln!(out, "{}", record(tree, facts))?;
-            }
-            return Ok(Status::Done);
-        }
-        let mut rows = vec![
-            [
-                "AGENT", "COLOUR", "BRANCH", "AHEAD", "BEHIND", "DIRTY", "SIZE", "SEEN", "LANDED",
-            ]
-            .map(str::to_owned)
-            .to_vec(),
-        ];
-        for (tree, facts) in trees.iter().zip(&facts) {
-            let (ahead, behind) = match facts.ahead_behind {
-                Some((ahead, behind)) => (ahead.to_string(), behind.to_string()),
-                None => ("?".to_owned(), "?".to_owned()),
-            };
-            rows.push(vec![
-                tree.identity.agent.to_string(),
-                Scheme::of_slot(tree.identity.slot).label(),
-                facts
-                    .branch
-                    .clone()
-                    .unwrap_or_else(|| "(detached)".to_owned()),
-                ahead,
-                behind,
-                facts.dirty.to_string(),
-                bytes(facts.size),
-                ago(facts.seen),
-                match (facts.begun, facts.landed) {
-                    (false, _) => "-",
-                    (true, true) => "yes",
-                    (true, false) => "no",
-                }
-                .to_owned(),
-            ]);
-        }
-        if rows.len() > 1 {
-            write!(out, "{}", table(&rows))?;
-        }
-        Ok(Status::Done)
+/// The trees of these agents, or all.
+fn chosen(root: &Root, names: &[String]) -> Result<Vec<Tree>> {
+    let all = Tree::all(root)?;
+    match names.is_empty() {
+        true => Ok(all),
+        false => Ok(Tree::named(&all, names)?),
     }
 }
 
@@ -386,6 +531,9 @@ pub(super) fn request(config: &Config, wanted: Vec<Wanted>) -> Request {
         ports: config.ports,
         include: worktree.include.clone(),
         setup: worktree.setup.clone(),
+        isolation: worktree.isolation.unwrap_or(Isolation::Worktree),
+        guard: worktree.guard.unwrap_or(Guard::Deny),
+        seal: false,
         dry_run: false,
     }
 }
@@ -424,189 +572,12 @@ impl Fill for Now {
     }
 }
 
-/// The record of a new instance.
-fn instance(root: &Root, tree: &Tree) -> Result<KiroInstance> {
-    let identity = &tree.identity;
-    let agent = identity.agent.to_string();
-    let scheme = Scheme::of_slot(identity.slot);
-    let branch = identity.branch.clone().unwrap_or_default();
-    let path = tree.path.to_string_lossy().into_owned();
-    let repository = root.repository().context("no repository")?;
-    let created: Timestamp = identity
-        .created_at
-        .as_deref()
-        .and_then(|time| time.parse().ok())
-        .or_else(|| Now.now())
-        .context("the clock")?;
-    let number = |number: u64| Value::Number(Number::from(number));
-    let mut extra = Object::new();
-    extra.insert("slot", number(identity.slot.into()));
-    extra.insert("epoch", number(identity.epoch));
-    extra.insert(
-        "base",
-        Value::String(identity.base.clone().unwrap_or_default()),
-    );
-    if let Some(port) = identity.port_base {
-        extra.insert("port_base", number(port.into()));
-    }
-    let environment = tree.git_dir.join("spore/env");
-    extra.insert(
-        "environment",
-        Value::String(environment.to_string_lossy().into_owned()),
-    );
-    let window = environment::window(root, &agent);
-    extra.insert(
-        "window",
-        Value::String(window.to_string_lossy().into_owned()),
-    );
-    Ok(KiroInstance {
-        communication_endpoint: root.mail().join(&agent).to_string_lossy().into_owned(),
-        branch_name: branch.clone(),
-        workspace_path: WirePath::new(&path),
-        source_repository: repository.home().to_string_lossy().into_owned(),
-        resource_allocation: ResourceLimits::default(),
-        task_assignments: tree.notes.tasks.clone(),
-        isolation_level: IsolationLevel::Workspace,
-        peacock_theme: PeacockTheme {
-            color_name: scheme.name(),
-            primary_color: scheme.main.rgb.to_string(),
-            accent_color: scheme.accent().to_string(),
-            theme_id: format!("slot-{}", identity.slot),
-            extra: Object::new(),
-        },
-        visual_identifier: scheme.title(&agent),
-        status: InstanceStatus::Starting,
-        start_time: created,
-        last_heartbeat: None,
-        worktree_info: Some(WorktreeInfo {
-            workspace_path: WirePath::new(&path),
-            branch_name: branch,
-            worktree_id: tree
-                .git_dir
-                .file_name()
-                .map_or_else(|| agent.clone(), |id| id.to_string_lossy().into_owned()),
-            creation_timestamp: created,
-            shared_git_dir: WirePath::new(&repository.common_dir.to_string_lossy()),
-            is_detached: false,
-            extra: Object::new(),
-        }),
-        process_id: None,
-        performance_metrics: Object::new(),
-        instance_id: agent,
-        extra,
-    })
-}
-
-/// The record of `--list`.
-fn record(tree: &Tree, facts: &Facts) -> serde_json::Value {
-    let identity = &tree.identity;
-    let seen = facts.seen.map(rfc3339);
-    serde_json::json!({
-        "v": 1, "type": "worktree", "agent": identity.agent.as_str(), "slot": identity.slot,
-        "colour": Scheme::of_slot(identity.slot).name(), "branch": facts.branch,
-        "base": tree.notes.base, "ahead": facts.ahead_behind.map(|(ahead, _)| ahead),
-        "behind": facts.ahead_behind.map(|(_, behind)| behind), "dirty": facts.dirty,
-        "size": facts.size, "seen_at": seen, "landed": facts.landed && facts.begun, "alive": facts.pids,
-        "locked": tree.locked(), "path": tree.path.to_string_lossy(),
-    })
-}
-
-fn rfc3339(time: SystemTime) -> String {
-    let since = time
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    let seconds = i64::try_from(since.as_secs()).unwrap_or_default();
-    Timestamp::from_unix(seconds, 0)
-        .map(|time| time.to_string())
-        .unwrap_or_default()
-}
-
-/// The table for people on standard error.
-fn say_table(trees: &[Tree], color: ColorWhen) {
-    let rows: Vec<Vec<String>> = trees
-        .iter()
-        .map(|tree| {
-            vec![
-                tree.identity.agent.to_string(),
-                Scheme::of_slot(tree.identity.slot).label(),
-                tree.identity.branch.clone().unwrap_or_default(),
-                tree.path.display().to_string(),
-            ]
-        })
-        .collect();
-    let text = table(&rows);
-    if !super::error::stderr_has_color(color) {
-        return say(&text);
-    }
-    for (line, tree) in text.lines().zip(trees) {
-        let scheme = Scheme::of_slot(tree.identity.slot);
-        let color = |rgb: crate::theme::Rgb| Color::Rgb(RgbColor(rgb.0, rgb.1, rgb.2));
-        let block = |rgb| Style::new().bg_color(Some(color(rgb)));
-        let blocks = format!(
-            "{main}  {main:#}{side}  {side:#}",
-            main = block(scheme.main.rgb),
-            side = block(scheme.side.rgb)
-        );
-        drop(std::io::stderr().write_all(format!("{blocks} {line}\n").as_bytes()));
-    }
-}
-
-/// Columns with two blanks between them.
-fn table(rows: &[Vec<String>]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |n: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(n));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let mut text = String::new();
-    for row in rows {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            line.push_str(cell);
-            let filled = cell.chars().count();
-            line.extend(std::iter::repeat_n(' ', width.saturating_sub(filled) + 2));
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
-}
-
-/// A length as people read it.
-pub(super) fn bytes(count: u64) -> String {
-    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = count as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < units.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    match unit {
-        0 => format!("{count} B"),
-        _ => format!("{value:.1} {}", units[unit]),
-    }
-}
-
-/// How long ago.
-fn ago(time: Option<SystemTime>) -> String {
-    let Some(age) = time.and_then(|time| time.elapsed().ok()) else {
-        return "?".to_owned();
-    };
-    match age.as_secs() {
-        seconds @ 0..60 => format!("{seconds}s"),
-        seconds @ 60..3600 => format!("{}m", seconds / 60),
-        seconds @ 3600..86_400 => format!("{}h", seconds / 3600),
-        seconds => format!("{}d", seconds / 86_400),
-    }
-}
-
 /// Opens each tree; a command's own output goes to standard error.
 fn open_all(root: &Root, trees: &[Tree], how: &str) -> Result {
     for tree in trees {
         let agent = tree.identity.agent.as_str();
         let window = environment::window(root, agent);
-        let mut command = opener(how, tree, &window);
+        let mut command = opener(root, how, tree, &window);
         if super::error::stderr_is_terminal() {
             let title = Scheme::of_slot(tree.identity.slot).title_sequence(agent);
             drop(std::io::stderr().write_all(title.as_bytes()));
@@ -643,7 +614,7 @@ fn open_all(root: &Root, trees: &[Tree], how: &str) -> Result {
     Ok(Status::Done)
 }
 
-fn opener(how: &str, tree: &Tree, window: &Path) -> Command {
+fn opener(root: &Root, how: &str, tree: &Tree, window: &Path) -> Command {
     match how {
         "code" | "kiro" | "cursor" => {
             let mut command = Command::new(how);
@@ -673,7 +644,7 @@ fn opener(how: &str, tree: &Tree, window: &Path) -> Command {
             command
         }
         line => {
-            let mut command = Command::new("sh");
+            let mut command = seal::command(root, "sh");
             command.args(["-c", line]);
             command
         }

@@ -59,13 +59,19 @@ pub fn left_mailbox(root: &Root, agent: &str) -> PathBuf {
     root.mail().join(format!(".left-{agent}"))
 }
 
-/// Writes the variables for `. FILE` in a shell: `spore/env` in the tree's own git directory.
-pub fn write(git_dir: &Path, variables: &[(&str, String)]) -> Result<PathBuf, Error> {
+/// Writes the variables for `. FILE` in a shell: `spore/env` in the tree's own git directory. On a
+/// terminal it sets the title too.
+pub fn write(git_dir: &Path, variables: &[(&str, String)], title: &str) -> Result<PathBuf, Error> {
     let path = git_dir.join("spore/env");
-    let text: String = variables
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', "'\\''"));
+    let mut text: String = variables
         .iter()
-        .map(|(name, value)| format!("export {name}='{}'\n", value.replace('\'', "'\\''")))
+        .map(|(name, value)| format!("export {name}={}\n", quoted(value)))
         .collect();
+    text.push_str(&format!(
+        "[ ! -t 2 ] || printf '\\033]2;%s\\007' {} >&2\n",
+        quoted(title)
+    ));
     files::write_whole(&path, text.as_bytes()).map_err(Error::at(&path))?;
     Ok(path)
 }

@@ -39,6 +39,12 @@ pub struct Record {
     pub base: String,
     /// The root of the swarm.
     pub root: PathBuf,
+    /// Whether clones are made instead of linked worktrees.
+    #[serde(default)]
+    pub clones: bool,
+    /// Whether configuration of single worktrees was switched on for this.
+    #[serde(default)]
+    pub switched: bool,
     /// One for each agent.
     pub items: Vec<Item>,
 }
@@ -58,6 +64,9 @@ pub struct Item {
     pub path: PathBuf,
     /// Whether its mailbox is made too (it was not there).
     pub mailbox: bool,
+    /// The git directory of a worktree that was there before and is only taken in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopted: Option<PathBuf>,
 }
 
 impl Record {

@@ -40,11 +40,14 @@
 //! **Does not**: talk to a network, merge finished work (room `integrate`), start agents (room
 //! `run`), or protect a tree from another process that deletes it.
 
+pub mod adopt;
 pub mod cache;
+pub mod clone;
 pub mod environment;
 pub mod fill;
 pub mod git;
 pub mod glance;
+pub mod guard;
 pub mod index;
 pub mod journal;
 pub mod landed;
@@ -55,7 +58,9 @@ pub mod plan;
 pub mod progress;
 pub mod reap;
 pub mod salvage;
+pub mod seal;
 pub mod spawn;
+pub mod sync;
 pub mod tree;
 
 use std::io;

@@ -120,7 +120,6 @@ impl Place {
         let scratch = self
             .git_dir
             .join(format!("spore-salvage-{}", std::process::id()));
-        journal::remove_file(&scratch)?;
         let written = self.write(&scratch, head.as_deref(), keep, depth);
         journal::remove_file(&scratch)?;
         journal::remove_file(&lock_of(&scratch))?;
@@ -188,17 +187,7 @@ impl Place {
         keep: &[String],
         depth: u32,
     ) -> Result<Written, Error> {
-        let index = self.git_dir.join("index");
-        if index.exists() {
-            fs::copy(&index, scratch).map_err(Error::at(&index))?;
-            // Its time tells git which files may have changed in the second of the last look.
-            let time = fs::metadata(&index).and_then(|meta| meta.modified());
-            fs::File::options()
-                .append(true)
-                .open(scratch)
-                .and_then(|file| file.set_modified(time?))
-                .map_err(Error::at(scratch))?;
-        }
+        self.copy_index(scratch)?;
         let aside = self.git.with_index(scratch);
         let staged = aside.ask(&["write-tree"])?;
         if !self.is_there {
@@ -240,6 +229,23 @@ impl Place {
             exact,
             inner,
         })
+    }
+
+    /// A copy of the index, with its time, which tells git which files may have changed in the second
+    /// of the last look.
+    fn copy_index(&self, scratch: &Path) -> Result<(), Error> {
+        let index = self.git_dir.join("index");
+        journal::remove_file(scratch)?;
+        if !index.exists() {
+            return Ok(());
+        }
+        fs::copy(&index, scratch).map_err(Error::at(&index))?;
+        let time = fs::metadata(&index).and_then(|meta| meta.modified());
+        fs::File::options()
+            .append(true)
+            .open(scratch)
+            .and_then(|file| file.set_modified(time?))
+            .map_err(Error::at(scratch))
     }
 
     /// Files that git was told not to look at (`update-index --assume-unchanged`,
@@ -509,6 +515,29 @@ impl Place {
         super::git::checked(&args, output)
             .map(|said| String::from_utf8_lossy(&said).trim().to_owned())
     }
+}
+
+/// A commit of the main checkout as it stands, on its last commit: tracked and untracked files.
+pub(super) fn snapshot_of_main(common: &Path, top: &Path) -> Result<String, Error> {
+    let place = Place {
+        git: Git::of_tree(common, top),
+        is_there: true,
+        top: top.to_owned(),
+        git_dir: common.to_owned(),
+        main: None,
+        is_clone: false,
+        say: String::new(),
+    };
+    let scratch = common.join(format!("spore-seal-{}", std::process::id()));
+    place.copy_index(&scratch)?;
+    let aside = place.git.with_index(&scratch);
+    let whole = aside
+        .bytes(&["add", "-A", "--sparse", "--", "."])
+        .and_then(|_| aside.text(&["write-tree"]));
+    journal::remove_file(&scratch)?;
+    journal::remove_file(&lock_of(&scratch))?;
+    let head: Vec<String> = landed::commit(&place.git, "HEAD")?.into_iter().collect();
+    place.commit(&whole?, &head, "the main checkout when it was sealed", true)
 }
 
 /// The trees that were written.

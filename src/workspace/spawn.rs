@@ -16,11 +16,11 @@ use super::index::{Index, Stat};
 use super::journal::{self, Item, Phase, Record};
 use super::plan::{self, Facts, Place, Wanted};
 use super::tree::Notes;
-use super::{Error, Git, Tree, environment, reap};
+use super::{Error, Git, Tree, adopt, clone, environment, guard, reap, seal};
 use crate::event::{Event, What};
 use crate::id::AgentName;
 use crate::spool::Spool;
-use crate::swarm::config::{Include, Ports};
+use crate::swarm::config::{Guard, Include, Isolation, Ports};
 use crate::swarm::{Holder, Identity, Journal, Repository, Root, files};
 use crate::theme::{Scheme, Worn};
 
@@ -41,6 +41,12 @@ pub struct Request {
     pub include: Vec<Include>,
     /// A command line that must end with 0 in each tree.
     pub setup: Option<String>,
+    /// Linked worktrees, or clones.
+    pub isolation: Isolation,
+    /// What becomes of an agent's git that moves refs of others.
+    pub guard: Guard,
+    /// Whether the main checkout is sealed.
+    pub seal: bool,
     /// Decide only.
     pub dry_run: bool,
 }
@@ -57,10 +63,10 @@ pub struct Spawned {
 }
 
 /// Where work is done: the repository, its root, git in it.
-struct Ground<'a> {
-    root: &'a Root,
-    repository: &'a Repository,
-    git: Git,
+pub(super) struct Ground<'a> {
+    pub(super) root: &'a Root,
+    pub(super) repository: &'a Repository,
+    pub(super) git: Git,
 }
 
 /// Makes one worktree, branch and identity for each that is wanted, or none. `progress` hears what
@@ -97,9 +103,10 @@ pub fn spawn(
             settled,
         });
     }
-    let (record, life) = ground.record(&places, &base)?;
+    let (mut record, life) = ground.record(ground.items(&places)?, &base)?;
     let made = ground
-        .admin(&record, &places, &base, request)
+        .prepare(&mut record, request)
+        .and_then(|()| ground.admin(&mut record, &places, &base, request, &life))
         .and_then(|trees| {
             drop(lock);
             ground.make(&record, trees, &base, request, progress, &life)
@@ -140,6 +147,10 @@ pub(super) fn settle_locked(root: &Root, repository: &Repository) -> Result<Vec<
         // Nobody alive writes there but under the lock that we hold.
         let place = journal::place(&repository.common_dir);
         files::sweep(&place, Duration::ZERO).map_err(Error::at(place))?;
+        let trees = root.worktrees();
+        if trees.is_dir() {
+            files::sweep(&trees, Duration::ZERO).map_err(Error::at(trees))?;
+        }
     }
     for (record, dead) in records {
         if !dead {
@@ -166,13 +177,13 @@ pub(super) fn settle_locked(root: &Root, repository: &Repository) -> Result<Vec<
 }
 
 /// The commit to begin at.
-struct Base {
-    name: String,
-    oid: String,
+pub(super) struct Base {
+    pub(super) name: String,
+    pub(super) oid: String,
 }
 
 impl Base {
-    fn resolve(ground: &Ground<'_>, request: &Request) -> Result<Base, Error> {
+    pub(super) fn resolve(ground: &Ground<'_>, request: &Request) -> Result<Base, Error> {
         let git = &ground.git;
         let name = match &request.base {
             Some(base) => base.clone(),
@@ -225,7 +236,7 @@ impl Base {
 }
 
 impl<'a> Ground<'a> {
-    fn of(root: &'a Root) -> Result<Ground<'a>, Error> {
+    pub(super) fn of(root: &'a Root) -> Result<Ground<'a>, Error> {
         let repository = root.repository().ok_or_else(Error::no_repository)?;
         let here = repository.top.as_ref().unwrap_or(&repository.common_dir);
         Ok(Ground {
@@ -240,12 +251,12 @@ impl<'a> Ground<'a> {
     }
 
     /// The top of the main checkout; none for a bare repository.
-    fn main(&self) -> Option<PathBuf> {
+    pub(super) fn main(&self) -> Option<PathBuf> {
         super::salvage::main_top(&self.repository.common_dir)
     }
 
     /// What is there already.
-    fn facts(&self) -> Result<Facts, Error> {
+    pub(super) fn facts(&self) -> Result<Facts, Error> {
         let branches =
             self.git
                 .text(&["for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads"])?;
@@ -276,25 +287,34 @@ impl<'a> Ground<'a> {
         Ok(facts)
     }
 
-    /// Writes down what will be made, and holds the lock that tells that we live.
-    fn record(&self, places: &[Place], base: &Base) -> Result<(Record, File), Error> {
-        let state = Journal::read(self.root)?;
-        let items = places.iter().map(|place| {
+    /// The epoch that a new worker of a name gets.
+    pub(super) fn epochs(&self) -> Result<impl Fn(&str) -> u64, Error> {
+        let journal = Journal::read(self.root)?;
+        Ok(move |agent: &str| {
+            let earlier = journal.state().agents.get(agent);
+            earlier.map_or(0, |agent| agent.epoch) + 1
+        })
+    }
+
+    fn items(&self, places: &[Place]) -> Result<Vec<Item>, Error> {
+        let epochs = self.epochs()?;
+        let item = |place: &Place| {
             let agent = place.wanted.agent.as_str();
-            let earlier = state
-                .state()
-                .agents
-                .get(agent)
-                .map_or(0, |agent| agent.epoch);
             Item {
                 agent: agent.to_owned(),
                 slot: place.slot,
-                epoch: earlier + 1,
+                epoch: epochs(agent),
                 branch: place.branch.clone(),
                 path: place.path.clone(),
                 mailbox: !self.root.mail().join(agent).exists(),
+                adopted: None,
             }
-        });
+        };
+        Ok(places.iter().map(item).collect())
+    }
+
+    /// Writes down what will be made, and holds the lock that tells that we live.
+    pub(super) fn record(&self, items: Vec<Item>, base: &Base) -> Result<(Record, File), Error> {
         let record = Record {
             v: 1,
             tx: uuid::Uuid::now_v7().to_string(),
@@ -302,11 +322,27 @@ impl<'a> Ground<'a> {
             phase: Phase::Making,
             base: base.oid.clone(),
             root: self.root.path().to_owned(),
-            items: items.collect(),
+            clones: false,
+            switched: false,
+            items,
         };
         let life = journal::life_lock(&self.repository.common_dir, &record.tx)?;
         record.write(&self.repository.common_dir)?;
         Ok((record, life))
+    }
+
+    /// Makes the repository ready for the guard, if one is wanted.
+    pub(super) fn prepare(&self, record: &mut Record, request: &Request) -> Result<(), Error> {
+        if request.guard == Guard::Off || request.isolation == Isolation::Clone {
+            return Ok(());
+        }
+        let common = &self.repository.common_dir;
+        // Written down first: a kill in between leaves a note of a switch that is still off.
+        if !guard::is_on(&self.git)? {
+            record.switched = true;
+            record.write(common)?;
+        }
+        guard::prepare(&self.git, common)
     }
 
     fn tree(
@@ -341,12 +377,26 @@ impl<'a> Ground<'a> {
     /// Branches in one transaction, then git's entries for the trees, still empty.
     fn admin(
         &self,
-        record: &Record,
+        record: &mut Record,
         places: &[Place],
         base: &Base,
         request: &Request,
+        life: &File,
     ) -> Result<Vec<Tree>, Error> {
         self.root.make_dir(&self.root.worktrees())?;
+        if request.isolation == Isolation::Clone {
+            record.clones = true;
+            record.write(&self.repository.common_dir)?;
+            let trees = places.iter().zip(&record.items);
+            let trees = trees.map(|(place, item)| {
+                let mut tree = self.tree(place, base, request, item.epoch)?;
+                tree.git_dir = tree.path.join(".git");
+                Ok(tree)
+            });
+            let trees: Vec<Tree> = trees.collect::<Result<_, Error>>()?;
+            clone::make(self, record, &trees, life)?;
+            return Ok(trees);
+        }
         let mut lines = String::from("start\n");
         for item in &record.items {
             lines.push_str(&format!(
@@ -367,6 +417,7 @@ impl<'a> Ground<'a> {
             if plain {
                 tree.git_dir = self.entry(record, item)?;
                 self.know(&tree)?;
+                guard::put(&tree, &self.repository.common_dir, request.guard)?;
             }
             trees.push(tree);
         }
@@ -374,7 +425,7 @@ impl<'a> Ground<'a> {
     }
 
     /// Writes who works there.
-    fn know(&self, tree: &Tree) -> Result<(), Error> {
+    pub(super) fn know(&self, tree: &Tree) -> Result<(), Error> {
         tree.identity.write(&tree.git_dir)?;
         tree.notes.write(&tree.git_dir)
     }
@@ -452,15 +503,18 @@ impl<'a> Ground<'a> {
             .iter()
             .all(|tree| !tree.git_dir.as_os_str().is_empty());
         progress(&format!("filling {} worktrees", trees.len()));
-        if plain && !self.fill(record, &trees, life)? {
+        let usual = plain && (!record.clones || self.is_plain()?);
+        if plain && !(usual && self.fill(record, &trees, life)?) {
             progress("unusual index: left to git");
             in_parallel(trees.len(), |place| self.checkout(&trees[place], life))?;
         }
         if !plain {
-            self.add_by_git(record, &mut trees, life)?;
-        } else {
-            self.post_checkout(&trees, base, life)?;
+            self.add_by_git(record, &mut trees, request, life)?;
         }
+        if !plain || record.clones {
+            self.submodules(&trees)?;
+        }
+        self.post_checkout(&trees, base, life)?;
         if let Some(main) = self.main().filter(|top| top.is_dir()) {
             let files = environment::brought(&main, &request.include)?;
             in_parallel(trees.len(), |place| {
@@ -470,6 +524,9 @@ impl<'a> Ground<'a> {
         }
         for tree in &trees {
             self.equip(tree)?;
+        }
+        if request.seal {
+            seal::put(self.root)?;
         }
         if let Some(setup) = &request.setup {
             progress(&format!("running {setup:?} in each"));
@@ -484,10 +541,11 @@ impl<'a> Ground<'a> {
     }
 
     /// Variables, directory for temporary files, window, mailbox.
-    fn equip(&self, tree: &Tree) -> Result<(), Error> {
+    pub(super) fn equip(&self, tree: &Tree) -> Result<(), Error> {
         let agent = tree.identity.agent.as_str();
         let variables = environment::variables(self.root, &tree.identity);
-        environment::write(&tree.git_dir, &variables)?;
+        let title = Scheme::of_slot(tree.identity.slot).title(agent);
+        environment::write(&tree.git_dir, &variables, &title)?;
         self.root
             .make_dir(&environment::temporary(self.root, agent))?;
         let window = environment::window(self.root, agent);
@@ -688,11 +746,11 @@ impl<'a> Ground<'a> {
     }
 
     /// git in a tree, holding the lock of this spawn for as long as it runs.
-    fn run(&self, tree: &Tree, args: &[&str], life: &File) -> Result<(), Error> {
+    pub(super) fn run(&self, tree: &Tree, args: &[&str], life: &File) -> Result<(), Error> {
         self.run_in(&tree.git(), args, life)
     }
 
-    fn run_in(&self, git: &Git, args: &[&str], life: &File) -> Result<(), Error> {
+    pub(super) fn run_in(&self, git: &Git, args: &[&str], life: &File) -> Result<(), Error> {
         let held = life
             .try_clone()
             .map_err(Error::at(&self.repository.common_dir))?;
@@ -713,23 +771,41 @@ impl<'a> Ground<'a> {
         ))
     }
 
-    /// `git worktree add` for repositories of an unusual kind, several at a time.
-    fn add_by_git(&self, record: &Record, trees: &mut [Tree], life: &File) -> Result<(), Error> {
+    /// `git worktree add` for repositories of an unusual kind: the entries in turn, because git
+    /// stumbles over others' half-made ones, the files several trees at a time.
+    fn add_by_git(
+        &self,
+        record: &Record,
+        trees: &mut [Tree],
+        request: &Request,
+        life: &File,
+    ) -> Result<(), Error> {
         let mark = record.mark();
-        in_parallel(trees.len(), |place| {
-            let path = trees[place].path.display().to_string();
-            let branch = &record.items[place].branch;
-            let args = [
-                "worktree", "add", "-q", "--lock", "--reason", &mark, "--", &path, branch,
+        for (tree, item) in trees.iter().zip(&record.items) {
+            let path = tree.path.display().to_string();
+            let add = [
+                "worktree",
+                "add",
+                "-q",
+                "--no-checkout",
+                "--lock",
+                "--reason",
+                &mark,
             ];
-            self.run_in(&self.git, &args, life)
-        })?;
+            self.run_in(
+                &self.git,
+                &[&add[..], &["--", &path, &item.branch]].concat(),
+                life,
+            )?;
+        }
+        in_parallel(trees.len(), |place| self.checkout(&trees[place], life))?;
         for tree in trees.iter_mut() {
             let git_dir = tree.git().text(&["rev-parse", "--absolute-git-dir"])?;
             tree.git_dir = PathBuf::from(git_dir);
             self.know(tree)?;
+            guard::put(tree, &self.repository.common_dir, request.guard)?;
         }
-        self.submodules(trees)
+        Ok(())
     }
 
     /// Brings over, from the objects that are here, the submodules that the main checkout has.
@@ -835,7 +911,7 @@ impl<'a> Ground<'a> {
     /// Runs the set-up command in a tree, with the agent's variables.
     fn set_up(&self, tree: &Tree, setup: &str, life: &File) -> Result<(), Error> {
         let held = life.try_clone().map_err(Error::at(&tree.path))?;
-        let output = std::process::Command::new("sh")
+        let output = seal::command(self.root, "sh")
             .args(["-c", setup])
             .current_dir(&tree.path)
             .envs(environment::variables(self.root, &tree.identity))
@@ -899,9 +975,11 @@ fn seconds_now() -> i64 {
 
 /// The marks of a spawn that is done go; the journal and the colour log hear of it. May be done
 /// twice.
-fn finish(root: &Root, repository: &Repository, record: &Record) -> Result<(), Error> {
-    for item in &record.items {
-        if let Some(git_dir) = entry_of(repository, record, item)? {
+pub(super) fn finish(root: &Root, repository: &Repository, record: &Record) -> Result<(), Error> {
+    for item in record.items.iter().filter(|item| item.adopted.is_none()) {
+        if record.clones {
+            clone::unmark(record, item)?;
+        } else if let Some(git_dir) = entry_of(repository, record, item)? {
             journal::remove_file(&git_dir.join("locked"))?;
         }
     }
@@ -958,11 +1036,21 @@ fn entry_of(
 
 /// Takes a spawn back, newest first: only what bears its mark, branches only where they still
 /// stand where they were made.
-fn take_back(repository: &Repository, record: &Record) -> Result<(), Error> {
+pub(super) fn take_back(repository: &Repository, record: &Record) -> Result<(), Error> {
     let common = &repository.common_dir;
     let git = Git::at(common);
     let mut deletes = String::new();
     for item in record.items.iter().rev() {
+        if let Some(git_dir) = &item.adopted {
+            adopt::take_back(git_dir)?;
+            take_back_around(&record.root, item)?;
+            continue;
+        }
+        if record.clones {
+            clone::take_back(record, item)?;
+            take_back_around(&record.root, item)?;
+            continue;
+        }
         let entry = entry_of(repository, record, item)?;
         if let Some(git_dir) = &entry {
             // The tree first, git's mark of it last: a kill in between is taken up again.
@@ -980,10 +1068,7 @@ fn take_back(repository: &Repository, record: &Record) -> Result<(), Error> {
         }
         // Made, but without anything in it yet.
         drop(fs::remove_dir(&item.path));
-        let agent: Option<AgentName> = item.agent.parse().ok();
-        if let Some(agent) = agent.filter(|_| item.path.parent().is_some()) {
-            take_back_around(&record.root, &agent, item)?;
-        }
+        take_back_around(&record.root, item)?;
         let reference = format!("refs/heads/{}", item.branch);
         let args = ["reflog", "show", "-n", "2", "--format=%H %gs", &reference];
         let made = format!("{} {}", record.base, record.mark());
@@ -996,6 +1081,9 @@ fn take_back(repository: &Repository, record: &Record) -> Result<(), Error> {
     }
     // git keeps the directory of the last entry too.
     drop(fs::remove_dir(common.join("worktrees")));
+    if record.switched {
+        guard::unprepare(&git, common)?;
+    }
     record.remove(common)
 }
 
@@ -1016,7 +1104,10 @@ fn empty_tree(top: &Path) -> Result<(), Error> {
 }
 
 /// Mailbox, window and temporary files of an agent that never began.
-fn take_back_around(root: &Path, agent: &AgentName, item: &Item) -> Result<(), Error> {
+fn take_back_around(root: &Path, item: &Item) -> Result<(), Error> {
+    let Ok(agent) = item.agent.parse::<AgentName>() else {
+        return Ok(());
+    };
     journal::remove_file(&root.join(format!("wt/{agent}.code-workspace")))?;
     journal::remove_tree(&root.join("tmp").join(agent.as_str()))?;
     // What the room `spool` was making when it was killed; no agent can have such a name.
