@@ -662,6 +662,9 @@ pub struct State {
     pub records: BTreeMap<String, Record>,
     /// Every action that was begun, by its correlation id.
     pub actions: BTreeMap<String, ActionState>,
+    /// How often something happened after which a task may be ready that was not before. Whoever
+    /// gives out tasks need not ask again as long as it stays the same.
+    pub turns: u64,
 }
 
 /// An agent, as far as the journal knows.
@@ -855,6 +858,9 @@ impl State {
         let effect = self.apply_what(&event.what);
         if effect != Effect::Applied {
             return effect;
+        }
+        if frees(&event.what) {
+            self.turns += 1;
         }
         match &event.what {
             What::PlanAdopted { .. } => self.plan_since = Some(event.at.clone()),
@@ -1095,6 +1101,18 @@ impl State {
             Effect::Stale
         }
     }
+}
+
+/// Whether a task may be ready after it that was not before.
+fn frees(what: &What) -> bool {
+    !matches!(
+        what,
+        What::Claimed { .. }
+            | What::Renewed { .. }
+            | What::PathClaimed { .. }
+            | What::RunBegan { .. }
+            | What::RunAlive { .. }
+    )
 }
 
 impl TaskState {

@@ -112,6 +112,12 @@ fn held(hold: &Hold) -> Held {
             Whom::Agent(agent) => format!("resume instance {agent}"),
             Whom::Task(task) => format!("resume task {task}"),
         },
+        // So agent-run says why it parks an agent.
+        limit: hold.until.is_some()
+            && hold
+                .why
+                .as_ref()
+                .is_some_and(|why| why.starts_with("limited")),
     }
 }
 

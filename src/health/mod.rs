@@ -127,7 +127,7 @@ pub struct Mail {
 }
 
 /// What holds somebody.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Held {
     /// In words.
     pub what: String,
@@ -135,6 +135,8 @@ pub struct Held {
     pub since: String,
     /// The command text that lifts it.
     pub lift: String,
+    /// Whether it ends by itself, with a usage limit.
+    pub limit: bool,
 }
 
 /// How firmly a claimed task is held.
@@ -669,7 +671,10 @@ impl<'a> Outlook<'a> {
 
     fn held(&self, patient: &mut Patient) -> Option<()> {
         let held = patient.agent.held.clone()?;
-        patient.condition = Condition::Paused;
+        patient.condition = match held.limit {
+            true => Condition::Limited,
+            false => Condition::Paused,
+        };
         patient.why = held.what;
         patient.since = Some(held.since).filter(|since| !since.is_empty());
         patient.mend = Some(format!("swarm-ctl --do '{}'", held.lift));

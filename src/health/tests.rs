@@ -208,6 +208,7 @@ fn a_limit_ends_by_itself_a_hold_by_its_command_and_all_done_is_done() {
         what: "a is paused (lunch)".into(),
         since: at(2),
         lift: "resume instance a".into(),
+        limit: false,
     });
     let report = judged(vec![], &seen);
     let a = of(&report, "a");
@@ -224,6 +225,15 @@ fn a_limit_ends_by_itself_a_hold_by_its_command_and_all_done_is_done() {
         of(&working, "a").condition,
         Condition::Working,
         "what runs goes on"
+    );
+
+    seen.agents[1].held = seen.agents[1].held.take().map(|held| Held {
+        limit: true,
+        ..held
+    });
+    assert_eq!(
+        of(&judged(vec![], &seen), "a").condition,
+        Condition::Limited
     );
 
     seen.agents[1].held = None;
