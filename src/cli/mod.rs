@@ -34,6 +34,7 @@ pub mod spore_recv;
 pub mod spore_relay;
 pub mod spore_send;
 pub mod swarm_assign;
+pub mod swarm_ctl;
 pub mod swarm_merge;
 pub mod swarm_status;
 pub mod swarm_torture;
@@ -84,6 +85,7 @@ pub fn commands() -> Vec<(clap::Command, Manual)> {
         entry::<spore_relay::Args>(),
         entry::<spore_send::Args>(),
         entry::<swarm_assign::Args>(),
+        entry::<swarm_ctl::Args>(),
         entry::<swarm_merge::Args>(),
         entry::<swarm_status::Args>(),
         entry::<swarm_torture::Args>(),

@@ -418,7 +418,11 @@ fn nothing(desk: &Desk, agent: &str, waiting: &[(usize, Waits)]) -> String {
 }
 
 /// What the agent can do, by the plan or by swarm.toml; refuses a name that nobody bears.
-fn capabilities(root: &Root, desk: &Desk, agent: &str) -> Result<Option<Vec<String>>> {
+pub(in crate::cli) fn capabilities(
+    root: &Root,
+    desk: &Desk,
+    agent: &str,
+) -> Result<Option<Vec<String>>> {
     let planned = &desk.plan().agents;
     if let Some(known) = planned.iter().find(|known| known.name == agent) {
         return Ok(known.capabilities.clone());
@@ -459,7 +463,7 @@ fn unknown_task(desk: &Desk, task: &str) -> Failure {
 }
 
 /// A claimed task as one line: the original's Task, then ours.
-fn record(desk: &Desk, claim: &Claim) -> String {
+pub(in crate::cli) fn record(desk: &Desk, claim: &Claim) -> String {
     let task = &desk.plan().tasks[claim.place];
     let texts = |texts: &[String]| -> Value {
         Value::Array(
