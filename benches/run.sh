@@ -11,6 +11,6 @@ echo "## Machine"; echo
 echo "$(nproc) cores, $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), Linux $(uname -r), $(rustc --version)"
 echo; echo "## Mailboxes"; echo
 python3 mailboxes.py "$@"
-for script in protocol.sh plans.sh worktrees.sh runs.sh merging.sh buses.sh; do
+for script in protocol.sh plans.sh worktrees.sh runs.sh control.sh merging.sh buses.sh; do
     [ ! -e "$script" ] || { echo; sh "$script"; }
 done

@@ -6,6 +6,7 @@ mod architecture;
 mod bus;
 mod bus_faults;
 mod claim;
+mod control;
 mod documents;
 mod guard;
 mod histories;
