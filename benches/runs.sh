@@ -14,6 +14,7 @@ for n in $(seq 200); do echo "$n" >"file-$n"; done
 git add -A
 git commit -qm first
 worktree-spawn a1 >/dev/null 2>&1
+echo x >../task
 exec python3 - "$place" <<'PY'
 import json, os, statistics, subprocess, sys, time
 
@@ -35,15 +36,16 @@ print(f"| `true` | {statistics.median(bare):.1f} ms | |")
 print(f"| `agent-run -- true` adds | {added:.1f} ms | 5 ms |")
 print(f"| `git status` in the same tree, for comparison | {statistics.median(status):.1f} ms | |")
 
-child = subprocess.Popen(run_it + ["sleep", "3"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
-child.stdin.close()
+def start(*command):
+    args = ["agent-run", "--agent", "a1", "--answer", "--task", "../task", "--", *command]
+    return subprocess.Popen(args, stdout=subprocess.DEVNULL)
+
+child = start("sleep", "3")
 time.sleep(2)
 fields = dict(l.split(":", 1) for l in open(f"/proc/{child.pid}/status") if ":" in l)
-private = sum(int(l.split()[1]) for l in open(f"/proc/{child.pid}/smaps_rollup")
-              if l.startswith(("Private_Clean", "Private_Dirty")))
 child.wait()
 print(f"| memory of `agent-run` while it watches: peak resident | {int(fields['VmHWM'].split()[0]) / 1024:.1f} MiB | 5 MB |")
-print(f"| the same, private to the process | {private / 1024:.1f} MiB | |")
+print(f"| the same, its own pages (not those of the program file) | {int(fields['RssAnon'].split()[0]) / 1024:.1f} MiB | |")
 
 def late(script, options):
     seen = []
@@ -57,9 +59,7 @@ print(f"| a death (SIGKILL) is seen after | {statistics.median(death):.0f} ms, a
 stall = [wall - 1000 for wall in late("hang", ["--stall", "1s", "--grace", "100ms"])]
 print(f"| silence of 1 s is ended after 1 s and | {statistics.median(stall):.0f} ms, at most {max(stall)} ms | |")
 
-quiet = subprocess.Popen(["agent-run", "--agent", "a1", "--answer", "--", "sleep", "20"],
-                         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
-quiet.stdin.close()
+quiet = start("sleep", "20")
 def used():
     f = open(f"/proc/{quiet.pid}/stat").read().rsplit(")", 1)[1].split()
     return int(f[11]) + int(f[12])

@@ -661,6 +661,29 @@ fn who_is_held_does_not_begin_and_a_stop_ends_what_runs() {
 }
 
 #[test]
+fn a_journal_that_cannot_be_written_leaves_no_process_and_loses_no_outcome() {
+    let place = Place::new();
+    let options = ["--max-wall", "2s", "--beat", "100ms", "--grace", "100ms"];
+    let child = place.start(&options, "leave 1; write started x; spin 30s", "started");
+    let journal = place.top.join("app.swarm/journal");
+    fs::rename(&journal, place.top.join("aside")).unwrap();
+    fs::write(&journal, "no directory").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert_eq!(place.alive(), [""; 0]);
+    let stored = fs::read_to_string(place.top.join("app.swarm/runs/a1-1/outcome.json")).unwrap();
+    assert!(stored.contains(r#""outcome":"timeout""#), "{stored}");
+    // The next look writes down what the journal lacks.
+    fs::remove_file(&journal).unwrap();
+    fs::rename(place.top.join("aside"), &journal).unwrap();
+    let settled = place.command("agent-run").arg("--settle").output().unwrap();
+    assert!(settled.status.success(), "{settled:?}");
+    let journal = Journal::read(&place.root()).unwrap();
+    let ended = journal.state().runs["a1-1"].ended.clone().unwrap();
+    assert_eq!(ended.outcome, "timeout");
+}
+
+#[test]
 fn memory_turns_and_money_have_limits() {
     let place = Place::new();
     fs::write(

@@ -7,6 +7,7 @@ use anyhow::Context;
 
 use super::args::{RootArgs, duration};
 use super::error::{Failure, say};
+use super::swarm_assign::claim;
 use super::{Example, Manual, Out, Result, Status, Tool, input};
 use crate::action::Wire;
 use crate::event::{Then, What};
@@ -16,8 +17,7 @@ use crate::run::prompt::Given;
 use crate::run::supervise::{self, Request, Signals};
 use crate::run::watch::Limits;
 use crate::run::{Outcome, record};
-use crate::swarm::root::{self, Root};
-use crate::swarm::{Config, Error, Identity, Journal, Roster, lease};
+use crate::swarm::{Config, Error, Identity, Journal, Root, Roster, lease};
 use crate::workspace::Tree;
 
 /// The longest task that is read, in bytes.
@@ -338,10 +338,7 @@ impl Tool for Args {
     const MANUAL: Manual = MANUAL;
 
     fn run(self, out: &mut Out) -> Result {
-        let root = Root::find(&root::Options {
-            start: self.root.repo.clone().unwrap_or_default(),
-            root: self.root.root.clone(),
-        })?;
+        let root = claim::root(self.root.clone())?;
         if self.settle {
             return self.settle(&root, out);
         }

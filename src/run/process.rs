@@ -100,10 +100,10 @@ pub fn reap(main: u32) -> (Option<Exit>, bool) {
     }
 }
 
-/// The processes below `top`, itself included, that are alive.
-pub fn sample(top: u32) -> Sample {
+/// The living processes below us: the command, what it started, and orphans of it that are ours now.
+pub fn sample() -> Sample {
     let mut found = Sample::default();
-    let mut open = vec![top];
+    let mut open = vec![std::process::id()];
     let mut known = HashSet::new();
     while let Some(pid) = open.pop() {
         if !known.insert(pid) {
@@ -223,10 +223,13 @@ fn send(pid: u32, signal: Signal) {
     }
 }
 
-/// Asks the processes below `top` to end, politely; also those that were stopped hear it.
-pub fn ask_to_end(top: u32) {
-    let pids = sample(top).pids;
-    group(top, Signal::TERM);
+/// Asks the command and everything below us to end, politely; also those that were stopped hear it.
+pub fn ask_to_end(main: u32) {
+    let pids = sample().pids;
+    if pids.is_empty() {
+        group(main, Signal::TERM);
+    }
+    // Each hears it once: many take a second one for impatience.
     for pid in pids {
         send(pid, Signal::TERM);
         send(pid, Signal::CONT);
@@ -313,7 +316,7 @@ fn end(is_ours: &dyn Fn(&Seen) -> bool, grace: Duration, reap: &mut dyn FnMut())
 /// Kills the command and everything below us, at once.
 pub fn kill_all(main: u32) {
     group(main, Signal::KILL);
-    for pid in sample(main).pids {
+    for pid in sample().pids {
         send(pid, Signal::KILL);
     }
     send(main, Signal::KILL);

@@ -27,7 +27,7 @@ pub struct Reader {
     err: Lines,
     /// What each tool call is about, by its id.
     calls: HashMap<String, String>,
-    /// The last message of the model that was counted.
+    /// The last message of the model: its id, or what else the reader of the form remembers of it.
     message: String,
     /// Whether the last message was made by the command itself, not by the model.
     synthetic: bool,
@@ -555,11 +555,16 @@ impl Reader {
             self.told.events += 1;
             self.goes_on();
             self.told.add_turn();
+            let words = std::mem::take(&mut self.message);
+            self.say(&words);
             let (tokens, usd) = aider_figures(figures);
             self.told.add_tokens(tokens);
             self.told.usd = usd.or(self.told.usd);
         } else if line.starts_with("litellm.") {
             self.fail(line);
+        } else if !line.trim().is_empty() {
+            // The answer ends where the figures come.
+            line.clone_into(&mut self.message);
         }
     }
 

@@ -26,7 +26,7 @@ use crate::swarm::hold::{Hold, Holds, How, Whom};
 use crate::swarm::lease::Wanted;
 use crate::swarm::{Holder, Journal, Repository, Root, journal, lease};
 use crate::workspace::progress::{self, Mark, Progress};
-use crate::workspace::{Tree, environment};
+use crate::workspace::{self, Tree, environment};
 
 /// How one run is to be made.
 #[derive(Debug, Clone)]
@@ -421,7 +421,9 @@ impl Run<'_> {
             Err(exit) => return Ok((exit, None, 0)),
         };
         self.start.session = Some(main);
-        self.directory.write_start(&self.start)?;
+        // From here on nothing that cannot be written may keep us from watching; without this, the
+        // orphans of a killed agent-run are known by their environment alone.
+        drop(self.directory.write_start(&self.start));
         let mut cause = None;
         let mut asked: Option<Instant> = None;
         let mut checked = Duration::ZERO;
@@ -432,11 +434,12 @@ impl Run<'_> {
             }
             let told_to_stop = came.into_iter().find(|signal| *signal != SIGCHLD);
             let now = self.began.elapsed();
-            let mut reason = self.look(main, now);
+            let mut reason = self.look(now);
             if now >= checked + Duration::from_secs(1) {
                 checked = now;
-                reason = reason.or(self.told_by_others()?);
-                self.beat(now)?;
+                reason = reason.or_else(|| self.told_by_others().unwrap_or_default());
+                // A sign that cannot be noted now is noted later.
+                drop(self.beat(now));
             }
             reason = told_to_stop.map(Cause::Signal).or(reason);
             match (asked, reason) {
@@ -463,7 +466,7 @@ impl Run<'_> {
         let (left, _) = process::end_descendants(main, grace);
         self.heard.listen();
         self.heard.reader.finish();
-        self.look(main, self.began.elapsed());
+        self.look(self.began.elapsed());
         self.cpu_ms = process::waited_for_ms().saturating_sub(used_before);
         Ok((exit, cause, if asked.is_some() { 0 } else { left }))
     }
@@ -509,7 +512,8 @@ impl Run<'_> {
         for name in line.without {
             command.env_remove(name);
         }
-        for name in INHERITED_BY_MISTAKE {
+        // A git that called us must not lead the agent's git to another repository.
+        for name in workspace::git::MISLEADING {
             command.env_remove(name);
         }
         self.give_environment(&mut command)?;
@@ -545,9 +549,9 @@ impl Run<'_> {
 
     /// Reads what was written, looks at the processes if it is time, and holds that against the
     /// limits.
-    fn look(&mut self, main: u32, now: Duration) -> Option<Cause> {
+    fn look(&mut self, now: Duration) -> Option<Cause> {
         self.heard.listen();
-        let sample = self.watch.wants_sample(now).then(|| process::sample(main));
+        let sample = self.watch.wants_sample(now).then(process::sample);
         let told = self.heard.reader.told();
         self.watch.take(Glance {
             at: now,
@@ -580,8 +584,6 @@ impl Run<'_> {
         if now < self.beaten + self.request.beat || self.watch.sign() <= self.beaten {
             return Ok(());
         }
-        self.beaten = now;
-        self.beats += 1;
         let event = |what| Event {
             at: journal::now(),
             correlation_id: self.start.correlation_id.clone(),
@@ -589,7 +591,7 @@ impl Run<'_> {
         };
         let alive = event(What::RunAlive {
             run: self.start.run.clone(),
-            n: self.beats,
+            n: self.beats + 1,
             signs: self.watch.signs(),
         });
         let (claim, length) = (&self.claim, self.request.lease);
@@ -601,6 +603,8 @@ impl Run<'_> {
             });
             (std::iter::once(alive).chain(renewed).collect(), ())
         })?;
+        self.beaten = now;
+        self.beats += 1;
         Ok(())
     }
 
@@ -614,7 +618,10 @@ impl Run<'_> {
         let (exit, cause, left_behind) = ended;
         self.free_index();
         let mut progress = mark.since(self.tree)?;
-        let harvested = self.harvest(&mut progress, mark)?;
+        let (harvested, unharvested) = match self.harvest(&mut progress, mark) {
+            Ok(commit) => (commit, String::new()),
+            Err(why) => (None, format!("; it could not be committed: {why}")),
+        };
         let told = self.heard.reader.told();
         let verdict = judge::judge(&Evidence {
             exit: exit.clone(),
@@ -636,7 +643,7 @@ impl Run<'_> {
             run: self.start.run.clone(),
             word: verdict.word,
             exit: verdict.exit,
-            reason: verdict.reason,
+            reason: verdict.reason + &unharvested,
             agent: self.start.agent.clone(),
             task: self.start.task.clone(),
             epoch: self.start.epoch,
@@ -796,17 +803,6 @@ impl Run<'_> {
         Ok(Holds::set(self.root, hold)?)
     }
 }
-
-/// Variables of a git that called us; they would lead the agent's git to another repository.
-const INHERITED_BY_MISTAKE: &[&str] = &[
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_COMMON_DIR",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_NAMESPACE",
-    "GIT_PREFIX",
-];
 
 /// A directory as `swarm.toml` names it: `~` is the home directory.
 fn expanded(directory: &std::path::Path) -> String {

@@ -10,6 +10,17 @@ use std::process::{Command, Output, Stdio};
 
 use super::Error;
 
+/// Variables of a git that called us, which would lead another one to its repository.
+pub const MISLEADING: &[&str] = &[
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_COMMON_DIR",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_NAMESPACE",
+    "GIT_PREFIX",
+];
+
 /// git, started in one directory.
 #[derive(Debug, Clone)]
 pub struct Git {
@@ -84,15 +95,7 @@ impl Git {
     /// repository are gone, and it never asks for anything.
     pub fn command<I: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = I>) -> Command {
         let mut command = Command::new("git");
-        for name in [
-            "GIT_DIR",
-            "GIT_WORK_TREE",
-            "GIT_INDEX_FILE",
-            "GIT_COMMON_DIR",
-            "GIT_OBJECT_DIRECTORY",
-            "GIT_NAMESPACE",
-            "GIT_PREFIX",
-        ] {
+        for name in MISLEADING {
             command.env_remove(name);
         }
         command
