@@ -36,6 +36,9 @@ const SCHEMES: &[(&str, Kind, bool, u16)] = &[
 /// What may stand behind the `?`.
 const OPTIONS: &[&str] = &["ca", "sasl"];
 
+/// What stands for a password that is not shown.
+const HIDDEN: &str = "***";
+
 /// How long a secret's file may be.
 const SECRET: u64 = 64 * 1024;
 
@@ -180,6 +183,11 @@ impl Address {
         let wrong = |why: String| Error::Address { why };
         Ok(Some(match &self.password {
             None => return Ok(None),
+            Some(Secret::Plain(text)) if text == HIDDEN => {
+                let why = "its password is not kept on the disk: say --via or SPORE_BUS, \
+                           with env:NAME or file:PATH in its place";
+                return Err(wrong(why.to_owned()));
+            }
             Some(Secret::Plain(text)) => text.clone(),
             Some(Secret::Env(name)) => std::env::var(name)
                 .map_err(|_| wrong(format!("the password's variable {name} is not set")))?,
@@ -307,7 +315,7 @@ impl fmt::Display for Address {
             f.write_str(self.user.as_deref().unwrap_or(""))?;
             match &self.password {
                 None => {}
-                Some(Secret::Plain(_)) => f.write_str(":***")?,
+                Some(Secret::Plain(_)) => write!(f, ":{HIDDEN}")?,
                 Some(Secret::Env(name)) => write!(f, ":env:{name}")?,
                 Some(Secret::File(path)) => write!(f, ":file:{}", path.display())?,
             }
@@ -368,6 +376,8 @@ mod tests {
         for shown in [format!("{bus}"), format!("{bus:?}"), bus.slug()] {
             assert!(!shown.contains("s3cr"), "{shown}");
         }
+        let kept = Address::read(&bus.to_string()).unwrap();
+        assert!(kept.secret().unwrap_err().to_string().contains("not kept"));
         let bus = Address::read("redis://:env:NO_SUCH_VARIABLE@h").unwrap();
         assert!(
             bus.secret()

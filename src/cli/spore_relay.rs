@@ -137,7 +137,7 @@ status 124
 ",
         },
     ],
-    see_also: &["spore-send(1)", "spore-recv(1)", "swarm.toml(5)", "sporekit(7)"],
+    see_also: &["spore-hosts(7)", "spore-send(1)", "spore-recv(1)", "swarm.toml(5)", "sporekit(7)"],
 };
 
 /// Carry messages between files and a bus, and move a swarm between them
