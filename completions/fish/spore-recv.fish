@@ -15,7 +15,6 @@ codex\t'Codex'
 kiro\t'Kiro'
 gemini\t'Gemini'"
 complete -c spore-recv -l budget -d 'How long a hook\'s text may be, in bytes' -r
-complete -c spore-recv -l read -d 'Say what stands in these files' -r
 complete -c spore-recv -l via -d 'By this bus (redis:, nats:, amqp:, kafka:; file: for this machine\'s mailboxes), else SPORE_BUS, else swarm.toml' -r
 complete -c spore-recv -l as -d 'Who you are, outside an agent\'s worktree' -r
 complete -c spore-recv -s C -l repo -d 'The repository, as if started there' -r -F

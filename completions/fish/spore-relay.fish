@@ -38,7 +38,7 @@ complete -c spore-relay -n "__fish_spore_relay_using_subcommand drain" -s C -l r
 complete -c spore-relay -n "__fish_spore_relay_using_subcommand drain" -l root -d 'The swarm\'s directory (otherwise: `git config spore.root`, else `<repository>.swarm`)' -r -F
 complete -c spore-relay -n "__fish_spore_relay_using_subcommand drain" -l timeout -d 'End after this time (nine minutes unless said; 0 means never)' -r
 complete -c spore-relay -n "__fish_spore_relay_using_subcommand drain" -l json -d 'Print records'
-complete -c spore-relay -n "__fish_spore_relay_using_subcommand drain" -l follow -d 'Go on, and send what comes'
+complete -c spore-relay -n "__fish_spore_relay_using_subcommand drain" -l follow -d 'Go on until --timeout'
 complete -c spore-relay -n "__fish_spore_relay_using_subcommand drain" -s h -l help -d 'Print help'
 complete -c spore-relay -n "__fish_spore_relay_using_subcommand bridge" -l via -d 'By this bus (redis:, nats:, amqp:, kafka:; file: for this machine\'s mailboxes), else SPORE_BUS, else swarm.toml' -r
 complete -c spore-relay -n "__fish_spore_relay_using_subcommand bridge" -s C -l repo -d 'The repository, as if started there' -r -F
@@ -61,7 +61,7 @@ complete -c spore-relay -n "__fish_spore_relay_using_subcommand auto" -s C -l re
 complete -c spore-relay -n "__fish_spore_relay_using_subcommand auto" -l root -d 'The swarm\'s directory (otherwise: `git config spore.root`, else `<repository>.swarm`)' -r -F
 complete -c spore-relay -n "__fish_spore_relay_using_subcommand auto" -l timeout -d 'End after this time (nine minutes unless said; 0 means never)' -r
 complete -c spore-relay -n "__fish_spore_relay_using_subcommand auto" -l json -d 'Print records'
-complete -c spore-relay -n "__fish_spore_relay_using_subcommand auto" -l follow -d 'Go on looking'
+complete -c spore-relay -n "__fish_spore_relay_using_subcommand auto" -l follow -d 'Go on until --timeout'
 complete -c spore-relay -n "__fish_spore_relay_using_subcommand auto" -s h -l help -d 'Print help'
 complete -c spore-relay -n "__fish_spore_relay_using_subcommand status" -l via -d 'By this bus (redis:, nats:, amqp:, kafka:; file: for this machine\'s mailboxes), else SPORE_BUS, else swarm.toml' -r
 complete -c spore-relay -n "__fish_spore_relay_using_subcommand status" -s C -l repo -d 'The repository, as if started there' -r -F

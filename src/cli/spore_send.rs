@@ -185,10 +185,9 @@ $ spore-send --as conductor --to kiro-2 --sign key -m 'it is me'
 $ spore-send --as conductor --to kiro-2 --via redis://127.0.0.1:1 --json -m 'by bus'
 spore-send: redis://127.0.0.1:1 is away: connection refused; messages wait in the outbox, and it is tried again in [..] s
 {\"v\":1,\"type\":\"sent\",[..]\"state\":\"spooled\"[..]
-$ spore-send --as conductor --to kiro-2 --via redis://127.0.0.1:1 --require-bus -m 'now or never' || echo \"status $?\"
+$ spore-send --as conductor --to kiro-2 --via redis://127.0.0.1:1 --require-bus -m 'now or never' > id || echo \"status $?\"
 spore-send: redis://127.0.0.1:1 is [..]
 hint: the message waits in the outbox; spore-relay drain sends it
-[..]
 status 75
 ",
         },
