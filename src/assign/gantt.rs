@@ -20,6 +20,27 @@ const HUES: [(&str, &str); 8] = [
     ("#6b6b6b", "#a5a5a5"),
 ];
 
+/// What is not an agent's: paper, bands behind every other agent, ink, soft ink, rules.
+const LIGHT: [&str; 5] = ["#fcfcfa", "#f3f3ee", "#22262b", "#6a7078", "#e4e4de"];
+const DARK: [&str; 5] = ["#16191d", "#1c2025", "#e9ebee", "#9aa2ab", "#2b3037"];
+
+/// The rules that give everything its colour.
+fn sheet(
+    [paper, band, ink, soft, rule]: &[&str; 5],
+    hue: fn(&(&'static str, &'static str)) -> &'static str,
+) -> String {
+    let mut rules = format!(
+        ".paper{{fill:{paper}}}.band{{fill:{band}}}.ink{{fill:{ink}}}.soft{{fill:{soft}}}.rule{{stroke:{rule}}}.chain{{stroke:{ink}}}.lock,.shackle{{stroke:{soft}}}"
+    );
+    for (number, colour) in HUES.iter().map(hue).enumerate() {
+        let _ = write!(
+            rules,
+            ".h{number} .name,.h{number} .bar,.h{number} .edge{{fill:{colour}}}.h{number} .bar{{stroke:{colour}}}"
+        );
+    }
+    rules
+}
+
 const LEFT: f64 = 132.0;
 const WIDTH: f64 = 1200.0;
 const TOP: f64 = 86.0;
@@ -120,34 +141,27 @@ impl<'p> Chart<'p> {
     }
 
     fn head(&mut self, height: f64) {
-        let mut hues = [String::new(), String::new()];
-        for (number, (light, dark)) in HUES.iter().enumerate() {
-            let _ = write!(hues[0], ".h{number}{{--c:{light}}}");
-            let _ = write!(hues[1], ".h{number}{{--c:{dark}}}");
-        }
+        // Plain rules, the dark ones after the light ones: viewers that know no media query, or no
+        // custom property, show the light chart.
+        let light = sheet(&LIGHT, |hue| hue.0);
+        let dark = sheet(&DARK, |hue| hue.1);
         let _ = write!(
             self.text,
             r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img" aria-labelledby="title">
 <title id="title">{title}</title>
 <style>
-svg{{--paper:#fcfcfa;--ink:#22262b;--soft:#6a7078;--line:#e4e4de;--band:#f3f3ee;font:13px system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}}
+text{{font:13px system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif}}
+text.small{{font-size:11px}}text.big{{font-size:18px;font-weight:600}}text.name{{font-weight:600}}
+.bar{{fill-opacity:.20;stroke-width:1}}.critical .bar{{fill-opacity:.42;stroke-width:2.5}}.optional .bar{{stroke-dasharray:4 3}}
+.chain{{fill:none;stroke-width:1.5;stroke-opacity:.55}}.lock{{fill:none;stroke-width:1.2;stroke-dasharray:2 3}}.shackle{{fill:none;stroke-width:1.5}}
 {light}
-@media(prefers-color-scheme:dark){{svg{{--paper:#16191d;--ink:#e9ebee;--soft:#9aa2ab;--line:#2b3037;--band:#1c2025}}{dark}}}
-.paper{{fill:var(--paper)}}.band{{fill:var(--band)}}.ink{{fill:var(--ink)}}.soft{{fill:var(--soft)}}
-.rule{{stroke:var(--line)}}.name{{font-weight:600;fill:var(--c)}}
-.bar{{fill:var(--c);fill-opacity:.20;stroke:var(--c);stroke-width:1}}
-.edge{{fill:var(--c)}}.critical .bar{{fill-opacity:.42;stroke-width:2.5}}.optional .bar{{stroke-dasharray:4 3}}
-.chain{{fill:none;stroke:var(--ink);stroke-width:1.5;stroke-opacity:.55}}
-.lock{{fill:none;stroke:var(--soft);stroke-width:1.2;stroke-dasharray:2 3}}
-.small{{font-size:11px}}.big{{font-size:18px;font-weight:600}}
+@media(prefers-color-scheme:dark){{{dark}}}
 </style>
 <rect class="paper" width="{WIDTH}" height="{height}" rx="8"/>
 <text class="ink big" x="24" y="34">{headline}</text>
 <text class="soft" x="24" y="54">{by}</text>
 "##,
             title = escaped(&summary(self.plan)),
-            light = hues[0],
-            dark = hues[1],
             headline = escaped(&summary(self.plan)),
             by = escaped(&format!(
                 "held back by {}; thick outline: the longest chain; padlock: shares a file or lock",
@@ -212,7 +226,7 @@ svg{{--paper:#fcfcfa;--ink:#22262b;--soft:#6a7078;--line:#e4e4de;--band:#f3f3ee;
         let label = clipped(
             &format!("{} {}", task.id, task.title),
             width - 14.0 - locked,
-            6.6,
+            7.4,
         );
         let about = format!(
             "{} {}\n{} to {} on {}, {} of slack\n{}{}",
@@ -248,7 +262,7 @@ svg{{--paper:#fcfcfa;--ink:#22262b;--soft:#6a7078;--line:#e4e4de;--band:#f3f3ee;
             let x = left + width - 15.0;
             let _ = write!(
                 self.text,
-                r#"<g class="soft"><rect x="{x:.1}" y="{:.1}" width="9" height="7" rx="1.5"/><path d="M{:.1} {:.1}v-2a2.5 2.5 0 0 1 5 0v2" fill="none" stroke="var(--soft)" stroke-width="1.5"/></g>"#,
+                r#"<g class="soft"><rect x="{x:.1}" y="{:.1}" width="9" height="7" rx="1.5"/><path d="M{:.1} {:.1}v-2a2.5 2.5 0 0 1 5 0v2" class="shackle"/></g>"#,
                 y + 14.0,
                 x + 2.0,
                 y + 14.0,

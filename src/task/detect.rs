@@ -60,8 +60,10 @@ pub fn detect(file: &str, bytes: &[u8]) -> Format {
     if numbered() {
         // `## 1. Group` over `- [ ] 1.1` without a box for the group is OpenSpec's way.
         let group = text.lines().any(|line| {
-            line.strip_prefix("## ")
-                .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+            let title = line
+                .strip_prefix("##")
+                .map(|rest| rest.trim_start_matches(['#', ' ']));
+            title.is_some_and(|title| title.starts_with(|c: char| c.is_ascii_digit()))
         });
         let indented = text.lines().any(|line| line.starts_with("  - ["));
         return if group && !indented {
@@ -228,6 +230,11 @@ mod tests {
                 Format::OpenSpec,
             ),
             (
+                "tasks.md",
+                "## Phase 1\n### 1.1 A\n- [ ] 1.1.1 x\n",
+                Format::OpenSpec,
+            ),
+            (
                 "story.md",
                 "## Tasks / Subtasks\n- [ ] Task 1 (AC: 1)\n",
                 Format::Bmad,
@@ -261,7 +268,7 @@ mod tests {
         let list = read("x.md", b"# Plan\n#### TASK-001\ntext\n", None);
         assert_eq!(
             list.notes[0].message,
-            "no tasks found (0 checkboxes; 1 headings look like tasks: \"TASK-001\")"
+            "no tasks found (0 checkboxes; 1 headings look like tasks: \"#### TASK-001\")"
         );
         assert!(list.has_errors());
     }

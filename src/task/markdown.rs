@@ -895,12 +895,14 @@ pub(super) fn finish(mut draft: Draft<'_>) -> List {
         }
     }
     if draft.list.tasks.is_empty() {
-        let headings: Vec<&str> = draft
+        let headings: Vec<String> = draft
             .outline
             .items
             .iter()
             .filter_map(|item| match item {
-                Item::Heading { level, text, .. } if looks_like_a_task(*level, text) => Some(*text),
+                Item::Heading { level, text, .. } if looks_like_a_task(*level, text) => {
+                    Some(format!("{} {text}", "#".repeat(*level)))
+                }
                 _ => None,
             })
             .collect();
@@ -914,7 +916,11 @@ pub(super) fn finish(mut draft: Draft<'_>) -> List {
         }
         message.push(')');
         let mut found = note(Level::Error, 0, message);
-        found.hint = Some("write each task as a box: - [ ] 1.1 What to do".to_owned());
+        let tried: Vec<&str> = Format::ALL.iter().map(|format| format.name()).collect();
+        found.hint = Some(format!(
+            "write each task as a box: - [ ] 1.1 What to do (formats tried: {})",
+            tried.join(", ")
+        ));
         draft.list.notes.push(found);
     }
     draft.list

@@ -247,8 +247,16 @@ impl<'a> Line<'a> {
 
     /// Makes one barrier of all that is open; with several open ones by a gate, so that the edges
     /// stay as few as the tasks.
-    fn close(&mut self, place: Place, id: &str) {
-        let open = std::mem::take(&mut self.open);
+    fn close(&mut self, next: usize) {
+        let (place, id) = (self.list.tasks[next].place, &self.list.tasks[next].id);
+        // What waits for a container as a whole can't be waited for by one of its parts.
+        let holds = |node: &Node| match node {
+            Node::Task(whole) => self.end[*whole] < self.place[next],
+            Node::Gate(_) => true,
+        };
+        let mut open = std::mem::take(&mut self.open);
+        open.retain(holds);
+        let before = self.barrier.filter(|node| self.loose && holds(node));
         if let ([only], false) = (&open[..], self.loose) {
             self.barrier = Some(*only);
         } else if !open.is_empty() {
@@ -257,7 +265,7 @@ impl<'a> Line<'a> {
                 name: format!("all before {id}"),
                 place,
             });
-            for from in open.into_iter().chain(self.barrier.filter(|_| self.loose)) {
+            for from in open.into_iter().chain(before) {
                 self.follow(from, gate, place);
             }
             self.barrier = Some(gate);
@@ -282,14 +290,14 @@ impl<'a> Line<'a> {
                 continue;
             }
             if stories_are_free && task.phase != phase {
-                self.next_phase(task, &mut stories);
+                self.next_phase(index, &mut stories);
                 run = None;
             }
             phase = task.phase;
             match self.group(task) {
                 Some(group) => {
                     if run != Some(group) {
-                        self.close(task.place, &task.id);
+                        self.close(index);
                         run = Some(group);
                     }
                     if let Some(barrier) = self.barrier {
@@ -312,15 +320,15 @@ impl<'a> Line<'a> {
     }
 
     /// Between the phases of a spec-kit list: stories begin together and end together.
-    fn next_phase(&mut self, task: &Task, stories: &mut Option<(Option<Node>, Vec<Node>)>) {
-        let name = task
-            .phase
+    fn next_phase(&mut self, index: usize, stories: &mut Option<(Option<Node>, Vec<Node>)>) {
+        let phase = self.list.tasks[index].phase;
+        let name = phase
             .and_then(|phase| self.list.phases.get(phase))
             .map_or("", |phase| phase.name.as_str());
         let is_story = name.to_lowercase().contains("story");
         match stories {
             None if is_story => {
-                self.close(task.place, &task.id);
+                self.close(index);
                 *stories = Some((self.barrier, Vec::new()));
             }
             None => {}
@@ -387,13 +395,13 @@ impl<'a> Line<'a> {
             if !begun && Some(major(index)) != first {
                 begun = true;
                 if sets_up {
-                    self.close(place, &task.id);
+                    self.close(index);
                 }
             }
             if !ending && Some(major(index)) == last {
                 ending = true;
                 if puts_together {
-                    self.close(place, &task.id);
+                    self.close(index);
                 }
             }
             let free = self.free(task);

@@ -247,7 +247,9 @@ pub(super) fn read(text: &str, source: u32) -> Outline<'_> {
         if line.is_empty() {
             continue;
         }
-        if let Some((mark, length)) = fence_of(line) {
+        // A fence may stand right behind a bullet, too.
+        let fence = fence_of(line).or_else(|| bullet_of(line).and_then(fence_of));
+        if let Some((mark, length)) = fence {
             while stack.last().is_some_and(|(outer, _)| *outer >= indent) {
                 stack.pop();
             }
@@ -335,6 +337,8 @@ mod tests {
         let text = "- [ ] a\n  ```\n  - [ ] no\n  ```\n~~~md\n- [x] no\n```\n~~~\n<!-- - [ ] no\n- [ ] no\n-->\n- [X] b <!-- c -->\n- [ ] `<!--` d\n- [ ]* e\n- [P] legend\n";
         let found: Vec<String> = boxes(text).into_iter().map(|(_, text)| text).collect();
         assert_eq!(found, ["a", "b", "`<!--` d", "e"]);
+        let text = "- [ ] a\n  - ```md\n    - [ ] no\n    ```\n- ```one``` line\n- [ ] b\n";
+        assert_eq!(boxes(text).len(), 2);
     }
 
     #[test]
