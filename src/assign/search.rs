@@ -43,7 +43,8 @@ const UNITS_PER_MILLI: u64 = 600_000;
 const SEARCHED: usize = 20_000;
 /// Above this many tasks the serial scheme, whose gaps make it quadratic at worst, is left out.
 const SERIAL: usize = 2_000;
-/// After so many steps without success the search goes back to the best, or begins anew.
+/// After so many steps without success the search goes back to the best, or begins anew; small
+/// problems are looked through sooner.
 const PATIENCE: u32 = 60;
 
 /// A schedule, how good it is, and how that is known.
@@ -280,6 +281,7 @@ impl<'p> Search<'p> {
         let mut present = self.best.clone();
         let rest = rest(self.problem);
         let mut idle = 0u32;
+        let patience = PATIENCE.min(8 + self.problem.len() as u32);
         while self.best.makespan > bound && self.decoder.work < units && !stop() {
             self.shake(&present, &mut random);
             let serial = self.problem.len() <= SERIAL && random.below(2) == 0;
@@ -293,7 +295,7 @@ impl<'p> Search<'p> {
             if makespan <= present.makespan {
                 present.keep(&self.decoder, makespan);
             }
-            if idle >= PATIENCE {
+            if idle >= patience {
                 idle = 0;
                 match random.below(3) {
                     0 => present.clone_from(&self.best),
@@ -317,6 +319,7 @@ impl<'p> Search<'p> {
         self.sort();
         let serial = self.problem.len() <= SERIAL;
         let makespan = self.decode(Direction::Forward, serial);
+        self.keep_if_better(makespan);
         present.keep(&self.decoder, makespan);
     }
 

@@ -156,6 +156,21 @@ proptest! {
 }
 
 #[test]
+fn three_short_tasks_beside_two_long_ones_are_seen() {
+    // Longest first gives 10; found by the law above.
+    let input = Input {
+        durations: vec![3, 3, 3, 4, 5],
+        machines: vec![Machine::PLAIN; 2],
+        ..Input::default()
+    };
+    let problem = Problem::new(input).unwrap();
+    assert_eq!(
+        solve(&problem, Effort::millis(2), &mut || false).makespan,
+        9
+    );
+}
+
+#[test]
 fn the_checker_sees_each_kind_of_flaw() {
     let problem = Problem::new(Input {
         durations: vec![2, 2],
