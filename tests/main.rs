@@ -7,6 +7,7 @@ mod assign;
 mod bus;
 mod bus_faults;
 mod claim;
+mod conduct;
 mod control;
 mod documents;
 mod guard;
