@@ -1,18 +1,21 @@
 //! `swarm-merge`: bring finished branches home, together and tested.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::Context;
+
 use super::args::{RootArgs, duration};
-use super::error::say;
+use super::error::{Failure, say};
 use super::output::shown;
 use super::{Example, Manual, Out, Result, Status, Tool};
 use crate::action::Wire;
-use crate::integrate::report;
 use crate::integrate::run::{self, Outcome, Request};
+use crate::integrate::{self, bundle, check, report};
 use crate::swarm::config::{MergeMode, MergeOrder, MergePolicy};
 use crate::swarm::{Config, Root, root};
+use crate::workspace::{Git, Tree, forecast};
 
 const MANUAL: Manual = Manual {
     description: "\
@@ -43,7 +46,16 @@ The gate replaces commit hooks: they are not run. `reference-transaction` is, an
 Operands only.",
     output: "\
 A line for each branch, tab between columns: `landed` BRANCH COMMIT; `back` BRANCH KIND WHY; `passed`
-BRANCH WHY; with `--dry-run`, `would-land` BRANCH WHY. A summary goes to standard error.
+BRANCH WHY; with `--dry-run`, `would-land` BRANCH WHY; with `--via pr`, `offered` BRANCH COMMIT, then
+`run` and a command line to push the branch and to open the pull request. A summary goes to standard
+error.
+
+With `--check` a line for each statement of the report: `proved` or `unproved`, the statement, the
+proof or what is missing; status 1 if one has no proof.
+
+With `--forecast` a line for each file in which two agents (or an agent and the target) conflict: A, B,
+path, kind, and the lines at which the hunks begin in A and B; status 1 if there are any. With
+`--json` a record for each pair: `type` `conflict-ahead`, `a`, `b`, `files` (`path`, `kind`, `lines`).
 
 With `--json` a Task for each branch that was handed back, then the IntegrationReport. Our additions
 stand after its members: `into`, `old`, `new`, `mode`, `landed`, `handed_back`, `passed_over`,
@@ -113,6 +125,38 @@ pub struct Args {
     #[arg(long)]
     why: bool,
 
+    /// Leave the target alone: make a branch with the tested union and the texts for a pull request
+    #[arg(long, value_name = "HOW", value_parser = ["pr"])]
+    via: Option<String>,
+
+    /// Show a report again: the last one, or that of ID
+    #[arg(long, value_name = "ID", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["names", "gate", "dry_run", "forecast"])]
+    report: Option<String>,
+
+    /// Derive every line of a report again; fail if one has no proof
+    #[arg(long, value_name = "ID", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["names", "gate", "dry_run", "forecast", "report"])]
+    check: Option<String>,
+
+    /// Write the finished branches, their outcomes and messages to one file instead
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["gate", "dry_run", "forecast", "report", "check"])]
+    export: Option<PathBuf>,
+
+    /// Bring in what such a file holds, as branches import/NAME; nothing in it is believed untested
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["names", "gate", "dry_run", "forecast", "report", "check", "export"])]
+    import: Option<PathBuf>,
+
+    /// Print the report in Markdown
+    #[arg(long, conflicts_with = "json")]
+    markdown: bool,
+
+    /// Append the report to the file that GITHUB_STEP_SUMMARY names
+    #[arg(long)]
+    github_summary: bool,
+
+    /// Show which agents' work will conflict, what is not committed included; nothing is written
+    #[arg(long, conflicts_with_all = ["gate", "dry_run", "why", "update_checkout"])]
+    forecast: bool,
+
     /// Let the checkout of the target go along, also when it was not started there
     #[arg(long)]
     update_checkout: bool,
@@ -172,7 +216,47 @@ impl Tool for Args {
             start: self.root.repo.clone().unwrap_or_default(),
             root: self.root.root.clone(),
         })?;
+        if let Some(id) = &self.report {
+            let report = report::kept(&root, Some(&**id).filter(|id| !id.is_empty()))?;
+            match self.json {
+                true => writeln!(out, "{}", report.to_json())?,
+                false => write!(out, "{}", report::markdown(&report))?,
+            }
+            return Ok(Status::Done);
+        }
+        if let Some(id) = &self.check {
+            return self.check(&root, Some(&**id).filter(|id| !id.is_empty()), out);
+        }
         let request = self.request(&Config::read(&root)?);
+        if let Some(file) = &self.export {
+            let (ready, passed, bytes) = run::export(&root, &request, file)?;
+            for candidate in &ready {
+                let commit = &candidate.head[..candidate.head.len().min(12)];
+                writeln!(out, "exported\t{}\t{commit}", shown(&candidate.branch))?;
+            }
+            for passed in &passed {
+                writeln!(
+                    out,
+                    "passed\t{}\t{}",
+                    shown(&passed.branch),
+                    shown(&passed.why)
+                )?;
+            }
+            if !self.quiet {
+                say(&format!("{bytes} bytes\n"));
+            }
+            return Ok(if ready.is_empty() {
+                Status::No
+            } else {
+                Status::Done
+            });
+        }
+        if let Some(file) = &self.import {
+            return self.import(&root, file, out);
+        }
+        if self.forecast {
+            return self.foresee(&root, &request, out);
+        }
         let quiet = self.quiet;
         let outcome = run::integrate(&root, &request, &|what| {
             if !quiet {
@@ -210,7 +294,98 @@ impl Args {
             here: self.root.repo.clone().unwrap_or_else(|| PathBuf::from(".")),
             update_checkout: self.update_checkout,
             protected: merge.protected.clone(),
+            via_pr: self.via.is_some(),
         }
+    }
+
+    /// Brings in a file of another machine.
+    fn import(&self, root: &Root, file: &Path, out: &mut Out) -> Result {
+        let git = Git::at(&run::repository_of(root)?.common_dir);
+        let _lock = integrate::lock(root)?;
+        let mut all = true;
+        for imported in bundle::import(root, &git, file)? {
+            if self.json {
+                let record = serde_json::json!({
+                    "v": 1, "type": "imported", "branch": imported.branch, "commit": imported.commit,
+                    "outcomes_borne_out": imported.believed, "outcomes_refused": imported.refused,
+                    "messages": imported.messages,
+                });
+                writeln!(out, "{record}")?;
+            } else {
+                bundle::line(out, &imported)?;
+            }
+            for why in &imported.refused {
+                all = false;
+                say(&format!("swarm-merge: not believed: {why}\n"));
+            }
+        }
+        Ok(if all { Status::Done } else { Status::No })
+    }
+
+    /// Derives a report again.
+    fn check(&self, root: &Root, id: Option<&str>, out: &mut Out) -> Result {
+        let report = report::kept(root, id)?;
+        let git = Git::at(&run::repository_of(root)?.common_dir);
+        let mut all = true;
+        for line in check::check(root, &git, &report)? {
+            let (word, why) = match &line.proof {
+                Ok(proof) => ("proved", proof),
+                Err(why) => ("unproved", why),
+            };
+            all &= line.proof.is_ok();
+            if self.json {
+                let (name, says) = (if line.proof.is_ok() { "proof" } else { "why" }, &line.says);
+                let mut record = serde_json::json!({
+                    "v": 1, "type": "check", "says": says, "proved": line.proof.is_ok(),
+                });
+                record[name] = serde_json::json!(why);
+                writeln!(out, "{record}")?;
+            } else {
+                writeln!(out, "{word}\t{}\t{}", shown(&line.says), shown(why))?;
+            }
+        }
+        Ok(if all { Status::Done } else { Status::No })
+    }
+
+    /// Prints every pair that conflicts.
+    fn foresee(&self, root: &Root, request: &Request, out: &mut Out) -> Result {
+        let repository = run::repository_of(root)?;
+        let git = Git::at(&repository.common_dir);
+        let into = run::target(&git, root, request.into.as_deref())?;
+        let all = Tree::all(root)?;
+        let trees = match self.names.is_empty() {
+            true => all,
+            false => Tree::named(&all, &self.names)?,
+        };
+        let sides = forecast::sides(&git, &into, &trees)?;
+        let pairs = forecast::foresee(repository, &sides)?;
+        for pair in &pairs {
+            let (a, b) = (&sides[pair.sides.0].name, &sides[pair.sides.1].name);
+            if self.json {
+                let files: Vec<serde_json::Value> = pair.files.iter().map(clash).collect();
+                let record = serde_json::json!({
+                    "v": 1, "type": "conflict-ahead", "a": a, "b": b, "files": files,
+                });
+                writeln!(out, "{record}")?;
+                continue;
+            }
+            for file in &pair.files {
+                let lines: Vec<String> =
+                    file.lines.iter().map(|(a, b)| format!("{a}/{b}")).collect();
+                let lines = if lines.is_empty() {
+                    "-".to_owned()
+                } else {
+                    lines.join(",")
+                };
+                let path = shown(&file.path);
+                writeln!(out, "{a}\t{b}\t{path}\t{}\t{lines}", file.kind)?;
+            }
+        }
+        Ok(if pairs.is_empty() {
+            Status::Done
+        } else {
+            Status::No
+        })
     }
 
     /// Writes what came of it, and gives the status.
@@ -224,8 +399,18 @@ impl Args {
                 writeln!(out, "{}", back.task(&outcome.into).to_json())?;
             }
             writeln!(out, "{}", report.to_json())?;
+        } else if self.markdown {
+            write!(out, "{}", report::markdown(&report))?;
         } else {
             write_plain(outcome, out)?;
+        }
+        if let (Some(pull), false, false) = (&outcome.pull, self.json, self.markdown) {
+            for line in pull.commands(root) {
+                writeln!(out, "run\t{line}")?;
+            }
+        }
+        if self.github_summary {
+            summarise(&report::markdown(&report))?;
         }
         if !self.quiet {
             for settled in &outcome.settled {
@@ -238,10 +423,44 @@ impl Args {
     }
 }
 
+/// Appends to the summary of a step of GitHub Actions.
+fn summarise(text: &str) -> Result<()> {
+    let path = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty());
+    let path = path.ok_or_else(|| {
+        Failure::usage("GITHUB_STEP_SUMMARY is not set: this is no step of GitHub Actions")
+            .hint("--markdown prints the report")
+    })?;
+    let mut file = std::fs::File::options()
+        .append(true)
+        .create(true)
+        .open(&path)
+        .with_context(|| format!("{}", path.display()))?;
+    file.write_all(text.as_bytes())?;
+    Ok(())
+}
+
+/// A file of a forecast.
+fn clash(file: &forecast::Clash) -> serde_json::Value {
+    let lines: Vec<serde_json::Value> = file
+        .lines
+        .iter()
+        .map(|(a, b)| serde_json::json!({"a": a, "b": b}))
+        .collect();
+    serde_json::json!({"path": file.path, "kind": file.kind, "lines": lines})
+}
+
 fn write_plain(outcome: &Outcome, out: &mut Out) -> Result<()> {
     for landed in &outcome.landed {
         let commit = &landed.landed_as[..landed.landed_as.len().min(12)];
         writeln!(out, "landed\t{}\t{commit}", shown(&landed.candidate.branch))?;
+    }
+    for offered in &outcome.offered {
+        let commit = &offered.landed_as[..offered.landed_as.len().min(12)];
+        writeln!(
+            out,
+            "offered\t{}\t{commit}",
+            shown(&offered.candidate.branch)
+        )?;
     }
     for branch in &outcome.would {
         let why = outcome.order.iter().find(|(name, _)| name == branch);
@@ -297,6 +516,21 @@ status 1
 "#,
     },
     Example {
+        says: "Who will conflict with whom, and where, long before anything is merged; also what is not committed yet",
+        session: r#"
+$ sed -i s/one/eins/ ../app.swarm/wt/a3/text && sed -i s/one/un/ ../app.swarm/wt/a4/text
+$ swarm-merge --forecast || echo "status $?"
+a1	a2	text	contents	2/2
+a1	a3	text	contents	1/1
+a1	a4	text	contents	1/1
+a2	a3	text	contents	1/1
+a2	a4	text	contents	1/1
+a3	a4	text	contents	1/1
+status 1
+$ git -C ../app.swarm/wt/a3 checkout -q text && git -C ../app.swarm/wt/a4 checkout -q text
+"#,
+    },
+    Example {
         says: "Bring them home. Each passes the gate alone; a3 and a4 together do not, which is found out. The one that conflicts comes back as a branch",
         session: r#"
 $ swarm-merge --gate 'sh gate.sh' --order given --why a1 a2 a3 a4 || echo "status $?"
@@ -335,8 +569,31 @@ Merge swarm/a2: Speak French
 - Speak French
 - Speak both
 
-Spore-Agent: a2
+Agent: a2
 
+"#,
+    },
+    Example {
+        says: "Every line of the report derived again from git and the journal, and the report for people",
+        session: r#"
+$ swarm-merge --check
+proved	swarm/a2 landed as [..]	in refs/heads/main; tree [..] passed sh gate.sh
+proved	"sh gate.sh" ended with 0	tree [..] in the journal
+proved	the lists agree with the lines	they do
+proved	what passed and failed	as the gate runs say
+proved	the target went to [..]	from [..]
+proved	cost and idle time	as the journal and the runs say
+proved	the summary	follows from the lines
+$ swarm-merge --report | head -n 9
+# Merge into main
+
+1 of 1 branch landed in main after 1 gate run.
+
+## Landed
+
+| branch | agent | tasks | commit | why |
+|---|---|---|---|---|
+| `swarm/a2` | a2 |  | `[..]` | named |
 "#,
     },
     Example {
@@ -373,6 +630,34 @@ gate.sh
 limit.a
 more
 text
+"#,
+    },
+    Example {
+        says: "Where only a pull request may move the target: a branch with the tested union, the texts, and the commands to type",
+        session: r#"
+$ cd ../../.. && echo last > app.swarm/wt/a1/last && git -C app.swarm/wt/a1 add last && git -C app.swarm/wt/a1 commit -qm 'Add the last'
+$ GITHUB_STEP_SUMMARY=summary.md swarm-merge -C app --gate true --quiet --via pr --github-summary a1
+offered	swarm/a1	[..]
+run	git push --force-with-lease origin merge/main
+run	gh pr create --base main --head merge/main --title 'Merge swarm/a1' --body-file [..]/work/app.swarm/merge/pull/main/body.md
+$ swarm-merge -C app --gate true --quiet --via pr --markdown a1 | head -n 3
+# Merge into main
+
+1 of 1 branch went into merge/main for a pull request to main after 0 gate runs.
+$ head -n 1 summary.md
+# Merge into main
+"#,
+    },
+    Example {
+        says: "To a machine that shares no disk: one file, tested again where it arrives",
+        session: r#"
+$ git clone -q app far && swarm-merge -C app --export work.swarm a1
+[..] bytes
+exported	swarm/a1	[..]
+$ cp work.swarm far/ && swarm-merge -C far --import far/work.swarm
+imported	import/swarm/a1	[..]	0 of 0 outcomes borne out, 0 messages
+$ cd far && swarm-merge --gate true --quiet import/swarm/a1
+landed	import/swarm/a1	[..]
 "#,
     },
 ];

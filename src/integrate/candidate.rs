@@ -136,7 +136,10 @@ fn look(
             human,
         });
     };
-    let revision = format!("refs/heads/{branch}");
+    let revision = match tree.filter(|tree| is_clone(ground, tree)) {
+        Some(tree) => fetched(git, tree)?,
+        None => format!("refs/heads/{branch}"),
+    };
     let head = match merge::commit_of(git, &revision)? {
         Some(head) => Some(head),
         None => merge::commit_of(git, &branch)?,
@@ -201,9 +204,9 @@ fn look(
     };
     let date = git.text(&["show", "-s", "--format=%ct", &head])?;
     found.ready.push(Candidate {
-        runs: trailers(git, ground.into, &head, "Spore-Run")?,
+        runs: trailers(git, ground.into, &head, "Run")?,
         tasks: match &*work.done {
-            [] => trailers(git, ground.into, &head, "Spore-Task")?,
+            [] => trailers(git, ground.into, &head, "Task")?,
             _ => work.done.clone(),
         },
         back: back.map(|back| back.kind.clone()),
@@ -215,6 +218,26 @@ fn look(
         agent,
     });
     Ok(())
+}
+
+fn is_clone(ground: &Ground<'_>, tree: &Tree) -> bool {
+    !tree.git_dir.starts_with(&ground.repository.common_dir)
+}
+
+/// Takes the commits of a clone into the repository, under a ref that is ours. Gives the ref.
+fn fetched(git: &Git, tree: &Tree) -> Result<String, Error> {
+    let name = format!("refs/spore/clones/{}", tree.identity.agent);
+    let path = tree.git_dir.to_string_lossy();
+    let both = format!("+HEAD:{name}");
+    git.unguarded().bytes(&[
+        "fetch",
+        "--quiet",
+        "--no-tags",
+        "--no-write-fetch-head",
+        &path,
+        &both,
+    ])?;
+    Ok(name)
 }
 
 fn found_already(found: &Found, branch: &str) -> bool {

@@ -405,7 +405,7 @@ impl Look<'_> {
         let args = [
             "show",
             "-s",
-            "--format=%(trailers:key=Spore-Agent,valueonly)",
+            "--format=%(trailers:key=Agent,valueonly)",
             commit,
         ];
         let said = self.git.text(&args)?;
@@ -472,10 +472,10 @@ fn branch(
     }
     text.push('\n');
     if let Some(agent) = &candidate.agent {
-        text.push_str(&format!("Spore-Agent: {agent}\n"));
+        text.push_str(&format!("Agent: {agent}\n"));
     }
     for file in files {
-        text.push_str(&format!("Spore-Conflict: {}\n", file.path));
+        text.push_str(&format!("Conflict: {}\n", file.path));
     }
     let commit = merge::commit(git, &conflict.tree, &[onto, &candidate.head], &text, None)?;
     let name = candidate.agent.as_deref().unwrap_or(&candidate.branch);

@@ -30,11 +30,15 @@
 //! **Does not**: start agents, talk to a forge, or judge a gate: a command that ends with 0 passed.
 
 pub mod bisect;
+pub mod bundle;
 pub mod candidate;
+pub mod check;
 pub mod gate;
 pub mod handback;
 pub mod land;
+pub mod ledger;
 pub mod order;
+pub mod pull;
 pub mod record;
 pub mod report;
 pub mod run;

@@ -1,15 +1,18 @@
 //! One merge from beginning to end.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::bisect::Bisect;
+use super::bundle;
 use super::candidate::{self, Candidate, Passed};
 use super::gate::{self, Ended, Gate};
 use super::handback::{self, Back};
 use super::land::{self, Consent, Landed, Landing};
+use super::ledger::{self, Part};
 use super::order::{self, Order};
+use super::pull::{self, Pull};
 use super::record::{self, Record};
 use super::report::counted;
 use super::scratch::Scratch;
@@ -18,6 +21,7 @@ use super::{Error, lock, place};
 use crate::event::{Event, Phase, State, What};
 use crate::swarm::config::{MergeMode, MergePolicy};
 use crate::swarm::{Repository, Root, journal};
+use crate::workspace::forecast::{self, Aside, Side};
 use crate::workspace::merge;
 use crate::workspace::{Git, Tree};
 
@@ -50,6 +54,8 @@ pub struct Request {
     pub update_checkout: bool,
     /// Patterns of branches that may not be moved.
     pub protected: Vec<String>,
+    /// Whether the target stays where it is, and a branch for a pull request is made instead.
+    pub via_pr: bool,
 }
 
 /// A branch that landed.
@@ -115,6 +121,16 @@ pub struct Outcome {
     pub settled: Vec<String>,
     /// How often the target had moved meanwhile.
     pub moved: u32,
+    /// What is in the branch for a pull request.
+    pub offered: Vec<In>,
+    /// That branch.
+    pub pull: Option<Pull>,
+    /// From when on the cost is counted: the last merge before this one.
+    pub since: String,
+    /// Up to when.
+    pub until: String,
+    /// What the agents' work cost.
+    pub cost: Vec<Part>,
     /// How long it took.
     pub ms: u64,
 }
@@ -145,7 +161,9 @@ pub fn integrate(
         name: into.clone(),
         nearest: Vec::new(),
     })?;
-    refuse_protected(&into, &request.protected)?;
+    if !request.via_pr {
+        refuse_protected(&into, &request.protected)?;
+    }
     let records = record::all(root)?;
     let ground = candidate::Ground {
         git: &git,
@@ -156,7 +174,13 @@ pub fn integrate(
     let found = candidate::find(root, &ground, &request.names)?;
     // Under this policy a person names what may land.
     let waits = request.policy == MergePolicy::Manual && request.names.is_empty();
+    let last = records.iter().rfind(|record| record.r#type == "landed");
+    let since_last = last.map(|last| last.at.clone()).unwrap_or_default();
+    let until = journal::now();
     let mut outcome = Outcome {
+        cost: ledger::parts(root, &since_last, &until)?,
+        since: since_last,
+        until,
         report: uuid::Uuid::new_v4().to_string(),
         into: into.clone(),
         old: base.clone(),
@@ -169,7 +193,7 @@ pub fn integrate(
     };
     let since_of: Vec<i64> = found.ready.iter().map(|ready| ready.since).collect();
     let clashes = match request.order {
-        Order::LeastConflict => clashes(&git, &found.ready)?,
+        Order::LeastConflict => clashes(repository, &found.ready)?,
         _ => Vec::new(),
     };
     let ordered = order::order(request.order, &since_of, &clashes);
@@ -184,8 +208,7 @@ pub fn integrate(
         return Ok(outcome);
     }
     if outcome.only_said {
-        forecast(
-            root,
+        try_all(
             repository,
             &base,
             &found.ready,
@@ -207,6 +230,10 @@ pub fn integrate(
         here: &request.here,
         given: request.update_checkout,
     };
+    let checkout = match request.via_pr {
+        true => None,
+        false => land::checkout_of(&git, &into, consent)?,
+    };
     let mut engine = Engine {
         root,
         git: &git,
@@ -214,7 +241,7 @@ pub fn integrate(
         request,
         progress,
         candidates: &found.ready,
-        checkout: land::checkout_of(&git, &into, consent)?,
+        checkout,
         green: green(&records, request),
         red: HashMap::new(),
         base,
@@ -229,9 +256,39 @@ pub fn integrate(
     };
     done.and_then(|()| engine.hand_back())?;
     let mut outcome = engine.outcome;
-    outcome.new = engine.base;
+    if request.via_pr {
+        if !outcome.offered.is_empty() {
+            outcome.pull = Some(pull::make(root, &git, &outcome, &engine.base)?);
+        }
+    } else {
+        outcome.new = engine.base;
+    }
     outcome.ms = millis(since);
     Ok(outcome)
+}
+
+/// Writes what is finished to one file. Gives what is in it, what is not, and its length.
+pub fn export(
+    root: &Root,
+    request: &Request,
+    file: &Path,
+) -> Result<(Vec<Candidate>, Vec<Passed>, u64), Error> {
+    let repository = repository_of(root)?;
+    let git = Git::at(&repository.common_dir);
+    let into = target(&git, root, request.into.as_deref())?;
+    let records = record::all(root)?;
+    let ground = candidate::Ground {
+        git: &git,
+        repository,
+        into: &into,
+        records: &records,
+    };
+    let found = candidate::find(root, &ground, &request.names)?;
+    let bytes = match &*found.ready {
+        [] => 0,
+        ready => bundle::export(root, &git, &into, ready, file)?,
+    };
+    Ok((found.ready, found.passed, bytes))
 }
 
 /// The repository one stands in.
@@ -334,17 +391,17 @@ fn matches_pattern(pattern: &str, name: &str) -> bool {
 }
 
 /// Which pairs of branches conflict, as they are committed.
-fn clashes(git: &Git, ready: &[Candidate]) -> Result<Vec<(usize, usize)>, Error> {
-    let mut found = Vec::new();
-    for a in 0..ready.len() {
-        for b in a + 1..ready.len() {
-            let merged = merge::merge(git, &ready[a].head, &ready[b].head)?;
-            if matches!(merged, merge::Merge::Conflict(_)) {
-                found.push((a, b));
-            }
-        }
-    }
-    Ok(found)
+fn clashes(repository: &Repository, ready: &[Candidate]) -> Result<Vec<(usize, usize)>, Error> {
+    let sides: Vec<Side> = ready
+        .iter()
+        .map(|ready| Side {
+            name: ready.branch.clone(),
+            commit: ready.head.clone(),
+            tree: None,
+        })
+        .collect();
+    let pairs = forecast::foresee(repository, &sides)?;
+    Ok(pairs.into_iter().map(|pair| pair.sides).collect())
 }
 
 /// Trees that passed all gates before.
@@ -360,8 +417,7 @@ fn green(records: &[Record], request: &Request) -> HashMap<(String, String), Rec
 }
 
 /// What would go in and what would not, without any gate and without writing anything.
-fn forecast(
-    root: &Root,
+fn try_all(
     repository: &Repository,
     base: &str,
     candidates: &[Candidate],
@@ -369,7 +425,6 @@ fn forecast(
     request: &Request,
     outcome: &mut Outcome,
 ) -> Result<(), Error> {
-    let _ = root;
     let aside = Aside::new()?;
     let dir = repository.top.as_ref().unwrap_or(&repository.common_dir);
     let git = Git::at(dir).with_new_objects(&aside.0, &repository.common_dir.join("objects"));
@@ -383,24 +438,6 @@ fn forecast(
         }
     }
     Ok(())
-}
-
-/// A directory for objects that nobody keeps.
-pub struct Aside(pub PathBuf);
-
-impl Aside {
-    /// Makes it.
-    pub fn new() -> Result<Aside, Error> {
-        let path = std::env::temp_dir().join(format!("sporekit-{}", uuid::Uuid::new_v4()));
-        std::fs::create_dir(&path).map_err(Error::at(&path))?;
-        Ok(Aside(path))
-    }
-}
-
-impl Drop for Aside {
-    fn drop(&mut self) {
-        drop(std::fs::remove_dir_all(&self.0));
-    }
 }
 
 /// What a stop means for its branch; none if it is no hindrance.
@@ -671,6 +708,19 @@ impl Engine<'_> {
     /// union has to be made anew.
     fn land(&mut self, union: &Union, length: usize) -> Result<bool, Error> {
         let tip = union.prefix(length).to_owned();
+        let gone_in = |link: &union::Link| In {
+            candidate: self.candidates[link.place].clone(),
+            landed_as: link.commit.clone(),
+            tip: tip.clone(),
+        };
+        if self.request.via_pr {
+            self.outcome
+                .offered
+                .extend(union.links[..length].iter().map(gone_in));
+            self.base = tip;
+            self.base_is_green = true;
+            return Ok(true);
+        }
         let records: Vec<Record> = union.links[..length]
             .iter()
             .map(|link| {
@@ -719,13 +769,9 @@ impl Engine<'_> {
             self.base_is_green = false;
             return Ok(false);
         }
-        for link in &union.links[..length] {
-            self.outcome.landed.push(In {
-                candidate: self.candidates[link.place].clone(),
-                landed_as: link.commit.clone(),
-                tip: tip.clone(),
-            });
-        }
+        self.outcome
+            .landed
+            .extend(union.links[..length].iter().map(gone_in));
         self.base = tip;
         self.base_is_green = true;
         Ok(true)

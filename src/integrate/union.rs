@@ -204,15 +204,10 @@ fn with_trailers(git: &Git, text: &str, candidate: &Candidate) -> Result<String,
         candidate
             .agent
             .iter()
-            .map(|agent| format!("Spore-Agent: {agent}")),
+            .map(|agent| format!("Agent: {agent}")),
     );
-    wanted.extend(
-        candidate
-            .tasks
-            .iter()
-            .map(|task| format!("Spore-Task: {task}")),
-    );
-    wanted.extend(candidate.runs.iter().map(|run| format!("Spore-Run: {run}")));
+    wanted.extend(candidate.tasks.iter().map(|task| format!("Task: {task}")));
+    wanted.extend(candidate.runs.iter().map(|run| format!("Run: {run}")));
     let mut args = vec![
         "interpret-trailers",
         "--no-divider",
@@ -237,7 +232,7 @@ fn left_markers(
     candidate: &Candidate,
     tree: &str,
 ) -> Result<Vec<String>, Error> {
-    let given = super::candidate::trailers(git, onto, &candidate.head, "Spore-Conflict")?;
+    let given = super::candidate::trailers(git, onto, &candidate.head, "Conflict")?;
     let mut found = Vec::new();
     for path in given {
         let blob = format!("{tree}:{path}");

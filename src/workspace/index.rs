@@ -69,6 +69,8 @@ pub struct Entry {
 #[derive(Debug)]
 pub struct Index {
     bytes: Vec<u8>,
+    /// Where the extensions begin.
+    extensions: usize,
     /// Its entries, sorted by path.
     pub entries: Vec<Entry>,
 }
@@ -95,6 +97,7 @@ impl Index {
             entries.push(entry);
             offset += length;
         }
+        let extensions = offset;
         while offset < end {
             // A capital first letter: may be ignored, so it may also be copied; TREE and REUC are
             // about content only. The others are about one working tree.
@@ -106,7 +109,31 @@ impl Index {
             }
             offset = offset.checked_add(8 + word(&bytes, offset + 4)? as usize)?;
         }
-        (offset == end).then_some(Index { bytes, entries })
+        (offset == end).then_some(Index {
+            bytes,
+            extensions,
+            entries,
+        })
+    }
+
+    /// The tree that the whole index makes, if it remembers one: then nothing is staged that this tree
+    /// does not have.
+    pub fn root_tree(&self) -> Option<[u8; 20]> {
+        let end = self.bytes.len().checked_sub(20)?;
+        let mut offset = self.extensions;
+        while offset < end {
+            let length = word(&self.bytes, offset + 4)? as usize;
+            if self.bytes.get(offset..offset + 4)? == b"TREE" {
+                // The root's record: an empty path, "COUNT SUBTREES\n", the id unless COUNT is -1.
+                let record = self.bytes.get(offset + 8..offset + 8 + length)?;
+                let line = record.iter().position(|byte| *byte == b'\n')?;
+                let valid = record.first() == Some(&0) && record.get(1) != Some(&b'-');
+                let oid = record.get(line + 1..line + 21)?;
+                return oid.try_into().ok().filter(|_| valid);
+            }
+            offset = offset.checked_add(8 + length)?;
+        }
+        None
     }
 
     /// The same index with other stat data, one for each entry in order, and its checksum.
