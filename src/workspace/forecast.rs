@@ -113,6 +113,9 @@ struct Entry {
     oid: Oid,
 }
 
+/// A path that a working tree changed, and what is there now.
+type Uncommitted = (Vec<u8>, Option<Entry>);
+
 /// The paths that a side changed since a base: what each was, and what it is; none where there is
 /// no such file.
 type Changes = BTreeMap<Vec<u8>, (Option<Entry>, Option<Entry>)>;
@@ -181,7 +184,7 @@ fn uncommitted(
     common: &Path,
     side: &Side,
     contents: &Mutex<HashMap<Oid, Vec<u8>>>,
-) -> Result<Vec<(Vec<u8>, Option<Entry>)>, Error> {
+) -> Result<Vec<Uncommitted>, Error> {
     let Some(tree) = side.tree.as_ref().filter(|tree| tree.path.is_dir()) else {
         return Ok(Vec::new());
     };
@@ -252,7 +255,7 @@ fn since(
     repository: &Repository,
     base: Oid,
     head: Oid,
-    uncommitted: &[(Vec<u8>, Option<Entry>)],
+    uncommitted: &[Uncommitted],
 ) -> Result<Changes, git2::Error> {
     let from = repository.find_commit(base)?.tree()?;
     let to = repository.find_commit(head)?.tree()?;
