@@ -94,7 +94,10 @@ pub fn was_conflict(kind: Option<&str>) -> bool {
 pub fn summary(report: &IntegrationReport) -> String {
     let into = said(&report.extra, "into");
     let target = into.trim_start_matches("refs/heads/");
-    let count = |name: &str| list(&report.extra, name).len();
+    let count = |name: &str| match report.extra.get(name) {
+        Some(Value::Array(items)) => items.len(),
+        _ => 0,
+    };
     let fresh = list(&report.extra, "gate_runs")
         .into_iter()
         .filter(|run| run.get("reused") != Some(&Value::Bool(true)))

@@ -697,7 +697,7 @@ impl Engine<'_> {
             tree: tree.to_owned(),
             branches: branches.to_vec(),
             ended: record.ended.clone(),
-            ms: millis(since),
+            ms: record.ms.unwrap_or_default(),
             log: record.log.clone(),
             reused: false,
         });
