@@ -550,8 +550,12 @@ impl Engine<'_> {
                 return Ok(());
             };
             let (bisect, failure) = self.search(&union, failure)?;
-            if bisect.green > 0 && !self.land(&union, bisect.green)? {
-                continue;
+            if bisect.green > 0 {
+                if !self.land(&union, bisect.green)? {
+                    continue;
+                }
+                // Something on this base passed, so it was not the base.
+                self.outcome.back.append(&mut suspects);
             }
             let culprit = union.links[bisect.red - 1].place;
             let back = self.blame(&union, bisect.red, &failure)?;
