@@ -606,11 +606,14 @@ mod login {
         Ok(method)
     }
 
-    /// The text of `connection.close`, if it is that.
+    /// The text of `connection.close`, if it says that we may not come in; that the server is
+    /// stopping, or starting, mends itself.
     fn closed(method: &[u8]) -> Option<String> {
-        let text = method.strip_prefix(&[0, 10, 0, 50])?.get(2..)?;
+        let close = method.strip_prefix(&[0, 10, 0, 50])?;
+        let (code, text) = close.split_at_checked(2)?;
         let (length, text) = text.split_first()?;
         let text = text.get(..usize::from(*length))?;
-        Some(String::from_utf8_lossy(text).into_owned())
+        let refused = matches!(u16::from_be_bytes([code[0], code[1]]), 403 | 530);
+        refused.then(|| String::from_utf8_lossy(text).into_owned())
     }
 }
