@@ -7,14 +7,15 @@ use std::path::PathBuf;
 use anyhow::Context;
 
 use super::args::AsArgs;
-use super::error;
+use super::error::{self, Failure};
 use super::mail_items::Fresh;
 use super::output::shown;
 use super::{Example, Manual, Out, Result, Status, Tool, input, lines};
-use crate::action::json::{ReadError, Value, write_text};
-use crate::action::{StructuredAction, Wire};
-use crate::grammar::{Check, Grammar, ParseError};
+use crate::action::json::{Object, ReadError, Value, write_text};
+use crate::action::{Fill, Record, StructuredAction, Wire};
+use crate::grammar::{Check, Entry, Grammar, Neighbour, ParseError};
 use crate::id::AgentName;
+use crate::spore::item;
 
 const MANUAL: Manual = Manual {
     description: "\
@@ -102,6 +103,46 @@ status 2
 $ printf '[verbs.brew]\\nwords = [\"boil\"]\\nnouns = [\"service\"]\\n' > mine.toml
 $ protocol-parse --grammar mine.toml boil service tea | protocol-print --grammar mine.toml
 brew service service_name=tea
+$ protocol-parse --grammar mine.toml --lint
+",
+        },
+        Example {
+            says: "Learn the words: help, the whole table, what can stand next",
+            session: "\
+$ protocol-parse help restart | head -2
+restart: stop and begin again
+  also        reboot, relaunch, bounce
+$ protocol-parse --list | grep '^restart'
+restart         reboot, relaunch, bounce | instance instances task service swarm workflow deployment
+$ protocol-parse --list --json | grep '\"name\":\"restart\"'
+{\"v\":1,\"type\":\"verb\",\"name\":\"restart\",\"tier\":\"core\",[..]
+$ protocol-parse --complete 'stop instance kiro-3 gr'
+graceful	modifier
+",
+        },
+        Example {
+            says: "See how a line was understood",
+            session: "\
+$ protocol-parse --explain 'please execute task 2.1 in beast mode'
+please	filler: dropped	R9
+execute	verb run	R2
+task	noun task	R3
+2.1	value of task_id	R6
+in	preposition: says where the next goes	R8
+beast mode	modifier beast-mode	R5
+",
+        },
+        Example {
+            says: "Read what others write: JSON-RPC, and the original's logs",
+            session: "\
+$ protocol-parse 'status swarm @id=m-1 @from=kiro-1' | protocol-print --to jsonrpc
+{\"jsonrpc\":\"2.0\",\"id\":\"m-1\",\"method\":\"status.swarm\",\"params\":{\"modifiers\":[],\"_source\":\"kiro-1\"}}
+$ protocol-parse 'status swarm' | protocol-print --to a2a | protocol-parse --from a2a | protocol-print
+status swarm
+$ protocol-parse --dialect reference 'stop instance kiro-3 graceful' | protocol-print
+stop instance +kiro-3 graceful
+$ protocol-parse --mcp-tools | grep -o '\"name\":\"run.task\"'
+\"name\":\"run.task\"
 ",
         },
     ],
@@ -139,6 +180,71 @@ pub struct Args {
     /// Write one object for every line, mistakes included
     #[arg(long)]
     report: bool,
+
+    /// Say what each word became, and by which rule
+    #[arg(long, conflicts_with = "report")]
+    explain: bool,
+
+    /// Write the grammar as a table
+    #[arg(long, conflicts_with_all = ["lines", "report", "explain"])]
+    list: bool,
+
+    /// Write the words that can stand next in this line
+    #[arg(
+        long,
+        value_name = "LINE",
+        allow_hyphen_values = true,
+        conflicts_with = "lines"
+    )]
+    complete: Option<String>,
+
+    /// Write the commands as tools of the Model Context Protocol
+    #[arg(long, conflicts_with = "lines")]
+    mcp_tools: bool,
+
+    /// Say what is odd about the grammar, such as words that no line reaches
+    #[arg(long, conflicts_with = "lines")]
+    lint: bool,
+
+    /// Read lines of the original's logs, where every bare word is a modifier
+    #[arg(long, value_name = "NAME", value_enum)]
+    dialect: Option<Dialect>,
+
+    /// Read the JSON of a neighbour
+    #[arg(long, value_name = "FORM", value_enum, conflicts_with_all = ["dialect", "explain"])]
+    from: Option<Form>,
+
+    /// Write records with --list, --complete and --explain
+    #[arg(long)]
+    json: bool,
+}
+
+/// Another way to read text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Dialect {
+    /// As the original writes it: verb, noun, modifiers, name=value.
+    Reference,
+}
+
+/// The JSON of others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Form {
+    /// JSON-RPC 2.0: requests and responses
+    Jsonrpc,
+    /// CloudEvents 1.0
+    Cloudevents,
+    /// A2A 1.0: messages and tasks
+    A2a,
+}
+
+impl From<Form> for Neighbour {
+    fn from(form: Form) -> Neighbour {
+        match form {
+            Form::Jsonrpc => Neighbour::JsonRpc,
+            Form::Cloudevents => Neighbour::CloudEvents,
+            Form::A2a => Neighbour::A2a,
+        }
+    }
 }
 
 const TOOL: &str = "protocol-parse";
@@ -152,12 +258,14 @@ impl Tool for Args {
             None => None,
         };
         let grammar = own.as_ref().unwrap_or_else(|| Grammar::builtin());
+        if let Some(status) = self.teach(grammar, out)? {
+            return Ok(status);
+        }
         let mut parse = Parse {
             grammar,
             source: source(&self.who)?,
-            core: self.core,
-            check: self.check,
-            report: self.report,
+            args: &self,
+            result: Vec::new(),
             status: Status::Done,
         };
         if self.lines.is_empty() {
@@ -167,20 +275,164 @@ impl Tool for Args {
             lines::each(std::io::stdin(), out, |line, out| {
                 parse.line(line.number, line.bytes, line.cut, out)
             })?;
-            return Ok(parse.status);
+        } else {
+            for (line, number) in operands(&self.lines).iter().zip(1..) {
+                parse.command(number, line, out)?;
+            }
         }
-        for (line, number) in operands(self.lines).iter().zip(1..) {
-            parse.command(number, line, out)?;
-        }
+        parse.end_result(out)?;
         Ok(parse.status)
     }
 }
 
+impl Args {
+    /// What is asked about the grammar itself.
+    fn teach(&self, grammar: &Grammar, out: &mut Out) -> Result<Option<Status>> {
+        if self.list {
+            let entries = grammar.entries();
+            out.write_all(
+                if self.json {
+                    records(&entries)
+                } else {
+                    table(&entries)
+                }
+                .as_bytes(),
+            )?;
+        } else if let Some(line) = &self.complete {
+            for (word, what) in grammar.complete(line) {
+                match self.json {
+                    true => writeln!(
+                        out,
+                        "{}",
+                        record("candidate", &[("word", &word), ("says", &what)])
+                    )?,
+                    false => writeln!(out, "{word}\t{what}")?,
+                }
+            }
+        } else if self.mcp_tools {
+            writeln!(out, "{}", grammar.tools())?;
+        } else if self.lint {
+            let found = grammar.lint();
+            for finding in &found {
+                writeln!(out, "{}", shown(finding))?;
+            }
+            return Ok(Some(if found.is_empty() {
+                Status::Done
+            } else {
+                Status::No
+            }));
+        } else if self
+            .lines
+            .first()
+            .is_some_and(|word| word == "help" || word.starts_with("help "))
+        {
+            let question = self.lines.join(" ");
+            match grammar.help(question.trim_start_matches("help")) {
+                Ok(text) => out.write_all(text.as_bytes())?,
+                Err((word, near)) => {
+                    let failure = Failure::usage(format!("no help on {word:?}"));
+                    let near = near.map(|near| format!("did you mean {near:?}?"));
+                    return Err(failure
+                        .hint(near.unwrap_or("protocol-parse help".to_owned()))
+                        .into());
+                }
+            }
+        } else {
+            return Ok(None);
+        }
+        Ok(Some(Status::Done))
+    }
+}
+
+/// The table for people: a row for each entry.
+fn table(entries: &[Entry]) -> String {
+    let mut text = String::new();
+    let mut kind = "";
+    for entry in entries {
+        if entry.kind != kind {
+            kind = entry.kind;
+            let heads = match kind {
+                "verb" => "VERB            ALSO | NOUNS (the first is meant when none is said)",
+                "noun" => "NOUN            ALSO | PARAMETER THAT A BARE NAME FILLS",
+                "modifier" => "MODIFIER        ALSO | VERBS",
+                _ => "PARAMETER       TAKES | VERBS",
+            };
+            text.push_str(if text.is_empty() { "" } else { "\n" });
+            text.push_str(&format!("{heads}\n"));
+        }
+        let mut with = entry.with.clone();
+        if entry.kind == "verb" && !entry.says.is_empty() {
+            with.retain(|noun| *noun != entry.says);
+            with.insert(0, entry.says.clone());
+        }
+        let also = match entry.kind {
+            "parameter" => entry.says.clone(),
+            _ => entry.also.join(", "),
+        };
+        let tier = match entry.tier {
+            "" | "core" => "",
+            tier => &format!(" [{tier}]"),
+        };
+        let row = format!("{:<15} {also} | {}{tier}", entry.name, with.join(" "));
+        text.push_str(&format!("{}\n", row.trim_end()));
+    }
+    text
+}
+
+/// The table for programs: a record for each entry.
+fn records(entries: &[Entry]) -> String {
+    let mut text = String::new();
+    for entry in entries {
+        let list = |list: &[String]| {
+            Value::Array(list.iter().map(|text| Value::from(text.as_str())).collect())
+        };
+        let mut record = Object::new();
+        record.insert("v", Value::from(1_i64));
+        record.insert("type", Value::from(entry.kind));
+        record.insert("name", Value::from(entry.name.as_str()));
+        if !entry.tier.is_empty() {
+            record.insert("tier", Value::from(entry.tier));
+        }
+        if entry.kind != "parameter" {
+            record.insert("also", list(&entry.also));
+        }
+        let with = match entry.kind {
+            "verb" => "nouns",
+            "noun" => "slots",
+            _ => "verbs",
+        };
+        record.insert(with, list(&entry.with));
+        let says = match entry.kind {
+            "verb" => "default_noun",
+            "parameter" => "takes",
+            _ => "says",
+        };
+        for (name, said) in [(says, &entry.says), ("help", &entry.help)] {
+            if !said.is_empty() {
+                record.insert(name, Value::from(said.as_str()));
+            }
+        }
+        text.push_str(&format!("{record}\n"));
+    }
+    text
+}
+
+/// A record of texts.
+fn record(kind: &str, members: &[(&str, &str)]) -> Object {
+    let mut record = Object::new();
+    record.insert("v", Value::from(1_i64));
+    record.insert("type", Value::from(kind));
+    for (name, text) in members {
+        record.insert(*name, Value::from(*text));
+    }
+    record
+}
+
 /// Several operands without a blank are the words of one line; otherwise each is a line.
-fn operands(operands: Vec<String>) -> Vec<String> {
+fn operands(operands: &[String]) -> Vec<String> {
     match operands.len() > 1 && !operands.iter().any(|o| o.contains(char::is_whitespace)) {
         true => vec![operands.join(" ")],
-        false => operands,
+        false => operands.to_vec(),
     }
 }
 
@@ -210,9 +462,9 @@ fn source(who: &AsArgs) -> Result<String> {
 struct Parse<'g> {
     grammar: &'g Grammar,
     source: String,
-    core: bool,
-    check: bool,
-    report: bool,
+    args: &'g Args,
+    /// The lines of a result that is not at its end yet.
+    result: Vec<String>,
     status: Status,
 }
 
@@ -231,7 +483,7 @@ impl Parse<'_> {
         };
         let visible = text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
         if visible.is_empty() || visible.starts_with('#') {
-            return Ok(());
+            return self.end_result(out);
         }
         self.command(number, &text, out)
     }
@@ -243,24 +495,119 @@ impl Parse<'_> {
 
     /// One command.
     fn command(&mut self, number: u64, line: &str, out: &mut Out) -> Result<()> {
+        if let Some(form) = self.args.from {
+            return self.neighbour(number, line, form.into(), out);
+        }
+        if self.take_result(line, out)? {
+            return Ok(());
+        }
         if is_json(line) {
             return self.json(number, line, out);
         }
-        let command = match self.grammar.parse_tier(line, self.core) {
+        if self.args.explain {
+            return self.explain(number, line, out);
+        }
+        let read = match self.args.dialect {
+            Some(Dialect::Reference) => self.grammar.parse_reference(line),
+            None => self.grammar.parse_tier(line, self.args.core),
+        };
+        let command = match read {
             Ok(command) => command,
             Err(error) => return self.refuse(number, line, &error, out),
         };
-        let check = (self.check || self.report).then(|| self.grammar.check(&command));
-        let canonical = self.report.then(|| self.grammar.text_of(&command));
+        let check = (self.args.check || self.args.report).then(|| self.grammar.check(&command));
+        let canonical = self.args.report.then(|| self.grammar.text_of(&command));
         let action = command.into_action(&self.source, &mut Fresh)?;
         self.accept(number, &action, check, canonical, out)
+    }
+
+    /// A line of a result, as protocol-print writes it: a verdict, then `took:` and so on.
+    fn take_result(&mut self, line: &str, out: &mut Out) -> Result<bool> {
+        let begins = |words: &[&str]| words.iter().any(|word| line.starts_with(word));
+        if !self.result.is_empty() && begins(&["took:", "id:", "at:", "data:", "effect:"]) {
+            self.result.push(line.to_owned());
+            return Ok(true);
+        }
+        self.end_result(out)?;
+        if begins(&["SUCCESS ", "FAILED ", "[SUCCESS] ", "[FAILED] "])
+            || line == "SUCCESS"
+            || line == "FAILED"
+        {
+            self.result.push(line.to_owned());
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Writes the result whose lines have been read.
+    fn end_result(&mut self, out: &mut Out) -> Result<()> {
+        if self.result.is_empty() {
+            return Ok(());
+        }
+        match item::result(std::mem::take(&mut self.result), Fresh.now()) {
+            Ok(result) => writeln!(out, "{}", result.to_json())?,
+            Err(why) => self.trouble(&why),
+        }
+        Ok(())
+    }
+
+    /// A record in the form of a neighbour.
+    fn neighbour(&mut self, number: u64, line: &str, form: Neighbour, out: &mut Out) -> Result<()> {
+        match form.read(self.grammar, line, self.args.core, &mut Fresh) {
+            Ok(Record::Action(action)) => {
+                let check = (self.args.check || self.args.report)
+                    .then(|| self.grammar.check_action(&action));
+                let canonical = self.args.report.then(|| self.grammar.text(&action));
+                self.accept(number, &action, check, canonical, out)
+            }
+            Ok(Record::Result(result)) => Ok(writeln!(out, "{}", result.to_json())?),
+            Err(error) => {
+                let error = ParseError::json(line, error.to_string());
+                self.refuse(number, line, &error, out)
+            }
+        }
+    }
+
+    /// What each word became.
+    fn explain(&mut self, number: u64, line: &str, out: &mut Out) -> Result<()> {
+        let steps = match self.grammar.explain(line) {
+            Ok(steps) => steps,
+            Err(error) => return self.refuse(number, line, &error, out),
+        };
+        for step in steps {
+            if self.args.json {
+                let words = [
+                    ("text", step.text.as_str()),
+                    ("became", &step.became),
+                    ("rule", step.rule),
+                ];
+                let mut record = record("step", &words);
+                record.insert("line", Value::from(number));
+                let span = [step.span.start, step.span.end];
+                record.insert(
+                    "span",
+                    Value::Array(span.map(|at| Value::from(at as u64)).to_vec()),
+                );
+                writeln!(out, "{record}")?;
+            } else {
+                writeln!(
+                    out,
+                    "{}\t{}\t{}",
+                    shown(&step.text),
+                    shown(&step.became),
+                    step.rule
+                )?;
+            }
+        }
+        Ok(())
     }
 
     fn json(&mut self, number: u64, line: &str, out: &mut Out) -> Result<()> {
         match self.read_json(line) {
             Ok(action) => {
-                let check = (self.check || self.report).then(|| self.grammar.check_action(&action));
-                let canonical = self.report.then(|| self.grammar.text(&action));
+                let check = (self.args.check || self.args.report)
+                    .then(|| self.grammar.check_action(&action));
+                let canonical = self.args.report.then(|| self.grammar.text(&action));
                 self.accept(number, &action, check, canonical, out)
             }
             Err(error) => {
@@ -271,7 +618,7 @@ impl Parse<'_> {
     }
 
     fn read_json(&self, line: &str) -> std::result::Result<StructuredAction, ReadError> {
-        let words = self.grammar.words(self.core);
+        let words = self.grammar.words(self.args.core);
         let read = StructuredAction::read_with(line, &mut Fresh, &words);
         match (read, Value::parse(line)) {
             (Err(_), Ok(Value::Object(mut object))) if !object.contains_key("source_instance") => {
@@ -300,7 +647,7 @@ impl Parse<'_> {
             write_check(check, &mut text);
             text.push_str(&format!(",\"risk\":\"{}\"}}\n", check.risk.as_str()));
         } else {
-            if let Some(check) = check.as_ref().filter(|_| self.check) {
+            if let Some(check) = check.as_ref().filter(|_| self.args.check) {
                 self.tell(number, action, check);
                 if !check.is_valid() {
                     self.status = self.status.and(Status::No);
@@ -310,7 +657,7 @@ impl Parse<'_> {
             action.write_json(&mut text);
             text.push('\n');
         }
-        if self.check && check.is_some_and(|check| !check.is_valid()) {
+        if self.args.check && check.is_some_and(|check| !check.is_valid()) {
             self.status = self.status.and(Status::No);
         }
         out.write_all(text.as_bytes())?;
@@ -332,7 +679,7 @@ impl Parse<'_> {
 
     fn refuse(&mut self, number: u64, line: &str, error: &ParseError, out: &mut Out) -> Result<()> {
         self.status = self.status.and(Status::Trouble);
-        if !self.report {
+        if !self.args.report {
             error::say(&explained(&format!("{TOOL}: line {number}, "), line, error));
             return Ok(());
         }

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use super::error;
 use super::mail_items::Fresh;
-use super::protocol_parse::read_grammar;
+use super::protocol_parse::{Form, read_grammar};
 use super::{Example, Manual, Out, Result, Status, Tool, lines};
 use crate::action::{Record, Words};
-use crate::grammar::{self, Grammar};
+use crate::grammar::{self, Grammar, Neighbour};
 use crate::spore::item::Outcome;
 
 const MANUAL: Manual = Manual {
@@ -21,7 +21,8 @@ JSON lines from standard input, at most 1 MiB each: actions and results, in ever
 original reads.",
     output: "\
 Text, a line for each action. With `--envelope` the line also says `@from=`, `@id=` and `@at=`, and \
-reads back as the very same action.",
+reads back as the very same action. With `--json` the normal form of the JSON; with `--to` the JSON \
+of a neighbour.",
     exit_status: &[(2, "A line is neither action nor result; the others were written.")],
     environment: &[],
     files: &[],
@@ -38,6 +39,26 @@ run task beast-mode task_id=user-auth
             session: "\
 $ protocol-parse --as kiro-1 'status swarm @id=m-1 @at=2026-11-23T09:15:00Z' | protocol-print --envelope
 status swarm @from=kiro-1 @id=m-1 @at=2026-11-23T09:15:00Z
+",
+        },
+        Example {
+            says: "The normal form of JSON that somebody else wrote; the form of a neighbour",
+            session: "\
+$ echo '{ \"source_instance\": \"k\", \"noun\": \"Swarm\", \"verb\": \"STATUS\", \"timestamp\": 0, \"correlation_id\": \"c\" }' > line
+$ protocol-print --json < line
+{\"verb\":\"status\",\"noun\":\"swarm\",\"modifiers\":[],\"parameters\":{},\"timestamp\":\"1970-01-01T00:00:00Z\",\"source_instance\":\"k\",\"correlation_id\":\"c\"}
+$ protocol-print --to cloudevents < line
+{\"specversion\":\"1.0\",\"id\":\"[..]\",\"source\":\"/swarm/k\",\"type\":\"sporekit.action.status.swarm\",[..]
+",
+        },
+        Example {
+            says: "A result is the lines of a result block, and comes back from them",
+            session: "\
+$ printf 'SUCCESS merged 2 branches\\ntook: PT1.5S\\nid: m-17\\nat: 2026-11-23T09:20:00Z\\n' | protocol-parse | protocol-print
+SUCCESS merged 2 branches
+took: PT1.5S
+id: m-17
+at: 2026-11-23T09:20:00Z
 ",
         },
         Example {
@@ -59,6 +80,14 @@ pub struct Args {
     /// Say who, which and when as well: @from= @id= @at=
     #[arg(long)]
     envelope: bool,
+
+    /// Write the normal form of the JSON instead of text
+    #[arg(long, conflicts_with_all = ["envelope", "to"])]
+    json: bool,
+
+    /// Write the JSON of a neighbour
+    #[arg(long, value_name = "FORM", value_enum, conflicts_with = "envelope")]
+    to: Option<Form>,
 
     /// Add the words of this file to the built-in ones
     #[arg(long, value_name = "FILE")]
@@ -111,6 +140,15 @@ impl Args {
         let text =
             std::str::from_utf8(line.bytes).map_err(|error| format!("not UTF-8: {error}"))?;
         let record = Record::read(text, &mut Fresh, words).map_err(|error| error.to_string())?;
+        if let Some(form) = self.to {
+            let written = Neighbour::from(form).write(grammar, &record, &mut Fresh);
+            return written
+                .map(|value| format!("{value}\n"))
+                .map_err(|error| error.to_string());
+        }
+        if self.json {
+            return Ok(record.to_json() + "\n");
+        }
         Ok(match record {
             Record::Action(action) => {
                 let mut text = grammar.text(&action);

@@ -21,14 +21,20 @@
 //! | mending | `mend` | a fault → a line that parses (S1, S2) |
 //! | check | `check` | is it a valid command? (C0 to C3) |
 //! | text | `text` | action → canonical line |
+//! | neighbours | `neighbour`, `reference` | JSON-RPC, CloudEvents, A2A; lines of the original's logs |
 //! | teaching | `teach` | help, completion, explanation, schemas, from the same table |
 
 mod check;
 mod lex;
 mod mend;
+mod neighbour;
 mod read;
+mod reference;
 mod shape;
 mod table;
+mod teach;
+#[cfg(test)]
+mod tests;
 mod text;
 mod value;
 
@@ -41,7 +47,9 @@ use crate::action::time::Timestamp;
 use crate::action::{Fill, ReadError, StructuredAction};
 pub use check::Check;
 pub use lex::LINE;
+pub use neighbour::Neighbour;
 pub use table::{Grammar, LIMIT, Risk};
+pub use teach::{Entry, Step};
 pub use text::write_envelope;
 
 /// What a line says.

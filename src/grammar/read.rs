@@ -72,7 +72,6 @@ pub(super) fn command<'a>(
 pub(super) type Roles = Vec<(Range<usize>, Role)>;
 
 /// What each token of a line became, and the command.
-#[allow(dead_code)]
 pub(super) fn roles<'a>(grammar: &'a Grammar, line: &'a str) -> Done<(Roles, Command<'a>)> {
     let options = Options {
         core: false,
@@ -97,7 +96,8 @@ pub(super) struct Seen<'a> {
 }
 
 impl<'a> Seen<'a> {
-    fn whole(line: &'a str) -> Seen<'a> {
+    /// A line as it came.
+    pub(super) fn whole(line: &'a str) -> Seen<'a> {
         Seen {
             text: Cow::Borrowed(line),
             line,

@@ -1,7 +1,5 @@
 //! The table: from TOML to what the reader looks words up in.
 
-#![allow(dead_code)]
-
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::LazyLock;

@@ -368,6 +368,22 @@ impl Outcome {
     }
 }
 
+/// Reads the lines of one result outside of any spore; `now` stands for a time that is not said.
+///
+/// # Errors
+/// What is wrong, in words.
+pub fn result(lines: Vec<String>, now: Option<Timestamp>) -> Result<ActionResult, String> {
+    let mut refused = Vec::new();
+    let read = outcome(spoken(&lines, 1), &mut refused);
+    if let Some(bad) = refused.first() {
+        return Err(format!("{}: {}", bad.line, bad.error));
+    }
+    let outcome = read.ok_or_else(|| OutcomeError::NoVerdict.to_string())?;
+    let fallback = now.ok_or_else(|| "there is no clock".to_owned())?;
+    let result = outcome.result(&Headers::default(), fallback);
+    result.map_err(|error| error.to_string())
+}
+
 fn wrong(member: &str, text: &str) -> ReadError {
     ReadError::new(format!("{text:?} cannot be read")).within(member)
 }
