@@ -16,6 +16,7 @@ mod hurt;
 mod merge;
 mod picture;
 mod place;
+mod protocol;
 mod reap;
 mod recv;
 mod run;

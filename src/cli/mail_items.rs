@@ -24,6 +24,71 @@ impl Fill for Fresh {
     }
 }
 
+/// Times and ids for many lines, made in batches.
+pub(super) struct Stamps {
+    second: u64,
+    /// The digits down to the second.
+    date: String,
+    random: [u8; 1024],
+    used: usize,
+}
+
+impl Stamps {
+    pub(super) fn new() -> Stamps {
+        Stamps {
+            second: u64::MAX,
+            date: String::new(),
+            random: [0; 1024],
+            used: 1024,
+        }
+    }
+
+    /// Appends the time now, as on the wire.
+    pub(super) fn now(&mut self, out: &mut String) {
+        let micros = Clock::Kernel.now().micros;
+        let (second, part) = (micros / 1_000_000, micros % 1_000_000);
+        if second != self.second {
+            let at = Timestamp::from_unix(second as i64, 0).unwrap_or_else(epoch);
+            self.date = at.to_string();
+            self.date.pop();
+            self.second = second;
+        }
+        out.push_str(&self.date);
+        if part > 0 {
+            out.push('.');
+            let mut scale = 100_000;
+            while scale > 0 {
+                out.push(char::from(b'0' + (part / scale % 10) as u8));
+                scale /= 10;
+            }
+        }
+        out.push('Z');
+    }
+
+    /// Appends a random id (uuid4).
+    pub(super) fn uuid(&mut self, out: &mut String) {
+        if self.used == self.random.len() {
+            // A short answer leaves bytes of the batch before: then each id is asked for alone.
+            let filled =
+                rustix::rand::getrandom(&mut self.random, rustix::rand::GetRandomFlags::empty());
+            self.used = 0;
+            if filled != Ok(self.random.len()) {
+                self.used = self.random.len();
+                out.push_str(&Fresh.uuid().unwrap_or_default());
+                return;
+            }
+        }
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&self.random[self.used..self.used + 16]);
+        self.used += 16;
+        let id = uuid::Builder::from_random_bytes(bytes).into_uuid();
+        out.push_str(
+            id.hyphenated()
+                .encode_lower(&mut uuid::Uuid::encode_buffer()),
+        );
+    }
+}
+
 /// An action whose line does not say who it is from.
 pub(super) fn signed(
     line: &str,

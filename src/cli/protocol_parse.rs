@@ -8,7 +8,7 @@ use anyhow::Context;
 
 use super::args::AsArgs;
 use super::error::{self, Failure};
-use super::mail_items::Fresh;
+use super::mail_items::{Fresh, Stamps};
 use super::output::shown;
 use super::{Example, Manual, Out, Result, Status, Tool, input, lines};
 use crate::action::json::{Object, ReadError, Value, write_text};
@@ -266,6 +266,7 @@ impl Tool for Args {
             source: source(&self.who)?,
             args: &self,
             result: Vec::new(),
+            stamps: Stamps::new(),
             status: Status::Done,
         };
         if self.lines.is_empty() {
@@ -465,6 +466,7 @@ struct Parse<'g> {
     args: &'g Args,
     /// The lines of a result that is not at its end yet.
     result: Vec<String>,
+    stamps: Stamps,
     status: Status,
 }
 
@@ -515,10 +517,18 @@ impl Parse<'_> {
             Ok(command) => command,
             Err(error) => return self.refuse(number, line, &error, out),
         };
-        let check = (self.args.check || self.args.report).then(|| self.grammar.check(&command));
-        let canonical = self.args.report.then(|| self.grammar.text_of(&command));
-        let action = command.into_action(&self.source, &mut Fresh)?;
-        self.accept(number, &action, check, canonical, out)
+        let judged = self.args.check || self.args.report;
+        let check = judged.then(|| (self.grammar.check(&command), self.grammar.text_of(&command)));
+        let (mut time, mut id) = (String::with_capacity(32), String::with_capacity(40));
+        if command.at.is_none() {
+            self.stamps.now(&mut time);
+        }
+        if command.id.is_none() {
+            self.stamps.uuid(&mut id);
+        }
+        let mut json = String::with_capacity(256);
+        command.write_json(&time, &self.source, &id, &mut json);
+        self.accept(number, json, check, out)
     }
 
     /// A line of a result, as protocol-print writes it: a verdict, then `took:` and so on.
@@ -554,12 +564,7 @@ impl Parse<'_> {
     /// A record in the form of a neighbour.
     fn neighbour(&mut self, number: u64, line: &str, form: Neighbour, out: &mut Out) -> Result<()> {
         match form.read(self.grammar, line, self.args.core, &mut Fresh) {
-            Ok(Record::Action(action)) => {
-                let check = (self.args.check || self.args.report)
-                    .then(|| self.grammar.check_action(&action));
-                let canonical = self.args.report.then(|| self.grammar.text(&action));
-                self.accept(number, &action, check, canonical, out)
-            }
+            Ok(Record::Action(action)) => self.accept_action(number, &action, out),
             Ok(Record::Result(result)) => Ok(writeln!(out, "{}", result.to_json())?),
             Err(error) => {
                 let error = ParseError::json(line, error.to_string());
@@ -604,12 +609,7 @@ impl Parse<'_> {
 
     fn json(&mut self, number: u64, line: &str, out: &mut Out) -> Result<()> {
         match self.read_json(line) {
-            Ok(action) => {
-                let check = (self.args.check || self.args.report)
-                    .then(|| self.grammar.check_action(&action));
-                let canonical = self.args.report.then(|| self.grammar.text(&action));
-                self.accept(number, &action, check, canonical, out)
-            }
+            Ok(action) => self.accept_action(number, &action, out),
             Err(error) => {
                 let error = ParseError::json(line, error.to_string());
                 self.refuse(number, line, &error, out)
@@ -629,52 +629,41 @@ impl Parse<'_> {
         }
     }
 
-    fn accept(
+    fn accept_action(
         &mut self,
         number: u64,
         action: &StructuredAction,
-        check: Option<Check>,
-        canonical: Option<String>,
         out: &mut Out,
     ) -> Result<()> {
-        let mut text = String::with_capacity(256);
-        if let (Some(check), Some(canonical)) = (&check, canonical) {
-            text.push_str("{\"ok\":true,\"action\":");
-            action.write_json(&mut text);
-            text.push_str(",\"canonical\":");
-            write_text(&canonical, &mut text);
-            text.push_str(",\"check\":");
-            write_check(check, &mut text);
-            text.push_str(&format!(",\"risk\":\"{}\"}}\n", check.risk.as_str()));
-        } else {
-            if let Some(check) = check.as_ref().filter(|_| self.args.check) {
-                self.tell(number, action, check);
+        let judged = self.args.check || self.args.report;
+        let check = judged.then(|| (self.grammar.check_action(action), self.grammar.text(action)));
+        self.accept(number, action.to_json(), check, out)
+    }
+
+    /// Writes an action; what the check says comes with its canonical text.
+    fn accept(
+        &mut self,
+        number: u64,
+        mut json: String,
+        check: Option<(Check, String)>,
+        out: &mut Out,
+    ) -> Result<()> {
+        if let Some((check, canonical)) = check {
+            if self.args.check && !check.is_valid() {
+                self.status = self.status.and(Status::No);
+            }
+            if self.args.report {
+                json = reported(&json, &canonical, &check);
+            } else {
+                tell(number, &canonical, &check);
                 if !check.is_valid() {
-                    self.status = self.status.and(Status::No);
                     return Ok(());
                 }
             }
-            action.write_json(&mut text);
-            text.push('\n');
         }
-        if self.args.check && check.is_some_and(|check| !check.is_valid()) {
-            self.status = self.status.and(Status::No);
-        }
-        out.write_all(text.as_bytes())?;
+        json.push('\n');
+        out.write_all(json.as_bytes())?;
         Ok(())
-    }
-
-    /// What the check found, in words.
-    fn tell(&self, number: u64, action: &StructuredAction, check: &Check) {
-        let all = [("not valid", &check.errors), ("odd", &check.warnings)];
-        for (what, found) in all {
-            if !found.is_empty() {
-                let found: Vec<String> = found.iter().map(|one| spelled_out(one)).collect();
-                let text = shown(&self.grammar.text(action));
-                let found = found.join("; ");
-                error::say(&format!("{TOOL}: line {number}: {what}: {text}: {found}\n"));
-            }
-        }
     }
 
     fn refuse(&mut self, number: u64, line: &str, error: &ParseError, out: &mut Out) -> Result<()> {
@@ -705,6 +694,27 @@ impl Parse<'_> {
 pub(super) fn is_json(line: &str) -> bool {
     let after = line.trim_start().strip_prefix('{').map(str::trim_start);
     after.is_some_and(|after| after.starts_with(['"', '}']))
+}
+
+/// The object of `--report` for a command.
+fn reported(json: &str, canonical: &str, check: &Check) -> String {
+    let mut text = format!("{{\"ok\":true,\"action\":{json},\"canonical\":");
+    write_text(canonical, &mut text);
+    text.push_str(",\"check\":");
+    write_check(check, &mut text);
+    text.push_str(&format!(",\"risk\":\"{}\"}}", check.risk.as_str()));
+    text
+}
+
+/// What the check found, in words.
+fn tell(number: u64, canonical: &str, check: &Check) {
+    for (what, found) in [("not valid", &check.errors), ("odd", &check.warnings)] {
+        if !found.is_empty() {
+            let found: Vec<String> = found.iter().map(|one| spelled_out(one)).collect();
+            let (text, found) = (shown(canonical), shown(&found.join("; ")));
+            error::say(&format!("{TOOL}: line {number}: {what}: {text}: {found}\n"));
+        }
+    }
 }
 
 fn write_check(check: &Check, out: &mut String) {

@@ -111,6 +111,9 @@ fn skip_blanks(line: &str, at: usize) -> Option<usize> {
 /// The text of a line that is one single quoted token, and where it begins.
 pub(super) fn unwrapped(line: &str) -> Option<(Cow<'_, str>, usize)> {
     let trimmed = line.trim();
+    if !opens_quote(trimmed) {
+        return None;
+    }
     let (rest, text) = quoted(trimmed).ok()?;
     let opener = trimmed.chars().next().map_or(0, char::len_utf8);
     let start = line.len() - line.trim_start().len() + opener;
@@ -498,19 +501,8 @@ pub(super) fn is_identifier(text: &str) -> bool {
     identifier(text).is_ok_and(|(rest, _)| rest.is_empty())
 }
 
-/// Whether `text` can stand unquoted and comes back as it is: as a word of its own where `word`
-/// says so, else behind `name=`.
-pub(super) fn stands_bare(text: &str, word: bool) -> bool {
+/// Whether `text` can stand unquoted behind `name=` or `+` and comes back as it is.
+pub(super) fn stands_bare(text: &str) -> bool {
     let plain = |c: char| !c.is_whitespace() && !c.is_control() && !is_removed(c);
-    let begins = !opens_quote(text) && !text.starts_with('(');
-    !text.is_empty()
-        && text.chars().all(plain)
-        && trimmed(text) == text
-        && (!word
-            || begins
-                && has_letter_or_digit(text)
-                && !is_placeholder(text)
-                && !text.starts_with(['=', '+', '-', '/', '!'])
-                && !text.contains('='))
-        && (word || !opens_quote(text))
+    !text.is_empty() && !opens_quote(text) && trimmed(text) == text && text.chars().all(plain)
 }

@@ -39,10 +39,10 @@ mod text;
 mod value;
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::ops::Range;
 
-use crate::action::json::{Number, Object, Value};
+use crate::action::json::{Number, Object, Value, write_list, write_text};
 use crate::action::time::Timestamp;
 use crate::action::{Fill, ReadError, StructuredAction};
 pub use check::Check;
@@ -109,6 +109,21 @@ impl Argument<'_> {
         }
     }
 
+    /// Appends it as JSON.
+    fn write(&self, out: &mut String) {
+        match self {
+            Argument::Text(text) => write_text(text, out),
+            Argument::Int(number) => {
+                // Writing to a String does not fail.
+                drop(write!(out, "{number}"));
+            }
+            Argument::Number(number) => out.push_str(number.as_str()),
+            Argument::Bool(yes) => out.push_str(if *yes { "true" } else { "false" }),
+            Argument::List(texts) => write_list(texts, out, |text, out| write_text(text, out)),
+            Argument::Json(value) => value.write(out),
+        }
+    }
+
     fn into_owned<'b>(self) -> Argument<'b> {
         match self {
             Argument::Text(text) => Argument::Text(owned(text)),
@@ -126,6 +141,38 @@ fn owned<'b>(text: Cow<'_, str>) -> Cow<'b, str> {
 }
 
 impl Command<'_> {
+    /// Appends the action as on the wire, as [`Command::into_action`] would make it; time, source and
+    /// id are what stands for those that the line does not say.
+    pub fn write_json(&self, timestamp: &str, source: &str, id: &str, out: &mut String) {
+        out.push_str("{\"verb\":");
+        write_text(self.verb, out);
+        out.push_str(",\"noun\":");
+        write_text(self.noun, out);
+        out.push_str(",\"modifiers\":");
+        write_list(&self.modifiers, out, |modifier, out| {
+            write_text(modifier, out)
+        });
+        out.push_str(",\"parameters\":{");
+        for (place, (name, argument)) in self.parameters.iter().enumerate() {
+            if place > 0 {
+                out.push(',');
+            }
+            write_text(name, out);
+            out.push(':');
+            argument.write(out);
+        }
+        out.push_str("},\"timestamp\":\"");
+        match &self.at {
+            Some(at) => out.push_str(&at.to_string()),
+            None => out.push_str(timestamp),
+        }
+        out.push_str("\",\"source_instance\":");
+        write_text(self.from.as_deref().unwrap_or(source), out);
+        out.push_str(",\"correlation_id\":");
+        write_text(self.id.as_deref().unwrap_or(id), out);
+        out.push('}');
+    }
+
     /// The action that the line asks for. Who says it when the line does not, comes from `source`;
     /// time and id come from `fill`.
     ///

@@ -816,7 +816,8 @@ impl<'a> Reader<'a> {
                 });
                 match next {
                     Some(next) => return Err(self.second_command(next)),
-                    None => continue,
+                    // Nothing but these follows.
+                    None => return Ok(()),
                 }
             }
             if self.senses[at].verb.is_some() {

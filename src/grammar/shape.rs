@@ -12,12 +12,13 @@ use nom::combinator::{all_consuming, map, opt};
 use nom::multi::{many0, many1, separated_list1};
 use nom::sequence::{delimited, preceded, separated_pair};
 use nom::{IResult, Parser};
+use serde::{Deserialize, Serialize};
 
 /// A pattern that a whole word may match.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Shape(Vec<Item>);
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 enum Item {
     Char(char),
     /// Any of these ranges (none: any character at all), so often.
@@ -26,7 +27,7 @@ enum Item {
     Group(Vec<Vec<Item>>),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 enum Repeat {
     Once,
     Some,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::LazyLock;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::GrammarError;
 use super::shape::Shape;
@@ -12,6 +12,9 @@ use crate::action::{EXTENSION_NOUNS, EXTENSION_VERBS, NOUNS, VERBS};
 
 /// The built-in table.
 const BUILTIN: &str = include_str!("builtin.toml");
+
+/// The same, compiled.
+const COMPILED: &[u8] = include_bytes!("builtin.bin");
 
 /// The largest grammar that is read, in bytes of its file.
 pub const LIMIT: u64 = 1 << 20;
@@ -216,7 +219,7 @@ pub(super) type WordId = u16;
 pub(super) const NO_WORD: WordId = WordId::MAX;
 
 /// What the reader needs to know, looked up by number.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Grammar {
     pub(super) verbs: Vec<Verb>,
     pub(super) nouns: Vec<Noun>,
@@ -245,7 +248,7 @@ pub struct Grammar {
 }
 
 /// How much an action can break.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Risk {
     /// Looking, or what can be taken back.
     Low,
@@ -267,7 +270,7 @@ impl Risk {
 }
 
 /// From where a word of the table comes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Tier {
     Core,
     Extension,
@@ -284,7 +287,7 @@ impl Tier {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Verb {
     pub(super) name: String,
     pub(super) help: String,
@@ -303,7 +306,7 @@ pub(super) struct Verb {
     pub(super) modifiers: Vec<ModifierId>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Noun {
     pub(super) name: String,
     pub(super) help: String,
@@ -320,7 +323,7 @@ pub(super) struct Noun {
     pub(super) singular: Option<NounId>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Modifier {
     pub(super) name: String,
     pub(super) also: Vec<String>,
@@ -328,7 +331,7 @@ pub(super) struct Modifier {
     pub(super) state: bool,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Parameter {
     pub(super) name: String,
     pub(super) kind: Kind,
@@ -338,7 +341,7 @@ pub(super) struct Parameter {
 }
 
 /// What a parameter takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Kind {
     Text,
     Int,
@@ -361,7 +364,7 @@ impl Kind {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Preposition {
     pub(super) name: String,
     /// Whether a value behind it may go to the slot of its shape.
@@ -371,7 +374,7 @@ pub(super) struct Preposition {
 }
 
 /// What a verb and a noun have in common beyond what each says alone.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Pair {
     pub(super) slots: Option<Vec<ParameterId>>,
     pub(super) modifiers: Vec<ModifierId>,
@@ -379,7 +382,7 @@ pub(super) struct Pair {
 }
 
 /// Parameters and modifiers of which one must be there.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Group {
     /// Whether `all` or a state satisfies it too.
     pub(super) or_states: bool,
@@ -387,7 +390,7 @@ pub(super) struct Group {
 }
 
 /// What a word can be.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Word {
     pub(super) text: Box<str>,
     pub(super) verb: Option<VerbId>,
@@ -417,7 +420,7 @@ impl Word {
 }
 
 /// Words that are neither verb nor noun nor modifier.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Class {
     Stop,
     Label,
@@ -431,13 +434,13 @@ pub(super) enum Class {
 }
 
 /// Two or more words that mean one thing.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Phrase {
     pub(super) words: Vec<WordId>,
     pub(super) meaning: Meaning,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Meaning {
     Verb(VerbId),
     Noun(NounId),
@@ -475,10 +478,17 @@ impl Grammar {
     /// The built-in table.
     pub fn builtin() -> &'static Grammar {
         static TABLE: LazyLock<Grammar> = LazyLock::new(|| {
-            let file = File::parse(BUILTIN).expect("a test holds that the built-in grammar reads");
-            Grammar::build(file).expect("a test holds that the built-in grammar stands")
+            postcard::from_bytes(COMPILED).expect("a test holds that this is the built-in grammar")
         });
         &TABLE
+    }
+
+    /// What stands in `builtin.bin`: the table of `builtin.toml` as it is in memory, because reading
+    /// TOML takes longer than all the rest of reading one command.
+    #[cfg(test)]
+    pub(super) fn compile_builtin() -> Vec<u8> {
+        let table = Grammar::build(File::parse(BUILTIN).unwrap()).unwrap();
+        postcard::to_allocvec(&table).unwrap()
     }
 
     /// The built-in table and what the text of a user's file adds to it.

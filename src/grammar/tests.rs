@@ -335,6 +335,20 @@ fn the_table_has_nothing_that_no_line_reaches() {
 }
 
 #[test]
+fn the_compiled_table_is_that_of_the_toml() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/grammar/builtin.bin");
+    let compiled = Grammar::compile_builtin();
+    if std::env::var_os("SNAPSHOTS").is_some_and(|how| how == "overwrite") {
+        std::fs::write(path, &compiled).unwrap();
+    }
+    let fresh = std::fs::read(path).unwrap() == compiled;
+    assert!(
+        fresh,
+        "{path} is not fresh: run `SNAPSHOTS=overwrite cargo test`"
+    );
+}
+
+#[test]
 fn a_file_adds_words_and_its_mistakes_are_told() {
     let grammar = Grammar::with(
         "[verbs.brew]\nwords = [\"boil\"]\nnouns = [\"service\", \"kettle\"]\n[nouns.kettle]\nslot = \"kettle_id\"\n\
@@ -673,6 +687,9 @@ proptest! {
             Err(error) => return Err(TestCaseError::fail(format!("{text}: {error}"))),
         };
         prop_assert_eq!(grammar.text_of(&command), text.clone());
+        let mut json = String::new();
+        command.write_json("1970-01-01T00:00:00Z", "kiro-1", "m-1", &mut json);
+        prop_assert_eq!(json, crate::action::Wire::to_json(&action));
         prop_assert_eq!(command.into_action("kiro-1", &mut Same).unwrap(), action, "{}", text);
     }
 

@@ -121,8 +121,7 @@ impl Grammar {
         write_name(name, out);
         out.push('=');
         let same = |read| matches!(read, Argument::Text(there) if there == text);
-        match lex::stands_bare(text, false) && value::typed(self.kind(name), text).is_some_and(same)
-        {
+        match lex::stands_bare(text) && value::typed(self.kind(name), text).is_some_and(same) {
             true => out.push_str(text),
             false => write_quoted(text, out),
         }
@@ -151,7 +150,7 @@ pub fn write_envelope(
             out.push_str(" @");
             out.push_str(name);
             out.push('=');
-            match lex::stands_bare(text, false) {
+            match lex::stands_bare(text) {
                 true => out.push_str(text),
                 false => write_quoted(text, out),
             }
@@ -174,7 +173,7 @@ fn write_name(name: &str, out: &mut String) {
 }
 
 fn stands_behind_plus(text: &str) -> bool {
-    lex::stands_bare(text, false) && text.chars().any(char::is_alphanumeric)
+    lex::stands_bare(text) && text.chars().any(char::is_alphanumeric)
 }
 
 /// Appends a text in quotes.
