@@ -202,6 +202,12 @@ pub enum Record {
 impl Record {
     /// Reads either, told apart by the member `success` or `verb`.
     pub fn read(text: &str, fill: &mut dyn Fill, words: &Words) -> Result<Record, ReadError> {
+        // Nearly every line is an action and says so.
+        if !text.contains("\"success\"")
+            && let Ok(action) = StructuredAction::read_with(text, fill, words)
+        {
+            return Ok(Record::Action(action));
+        }
         let members = json::members(text)?;
         let has = |name: &str| {
             members

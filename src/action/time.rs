@@ -125,37 +125,38 @@ impl Timestamp {
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (date, time) = (self.civil.date(), self.civil.time());
-        write!(
-            f,
-            "{:04}-{:02}-{:02}",
-            date.year(),
-            date.month(),
-            date.day()
-        )?;
-        write!(
-            f,
-            "T{:02}:{:02}:{:02}",
-            time.hour(),
-            time.minute(),
-            time.second()
-        )?;
-        match time.subsec_nanosecond() / 1000 {
-            0 => {}
-            micros => write!(f, ".{micros:06}")?,
-        }
-        match self.zone {
-            Zone::Naive => Ok(()),
-            Zone::Utc(0) => f.write_str("Z"),
-            Zone::Utc(minutes) => {
-                let sign = if minutes < 0 { '-' } else { '+' };
-                write!(
-                    f,
-                    "{sign}{:02}:{:02}",
-                    minutes.abs() / 60,
-                    minutes.abs() % 60
-                )
+        // 2026-11-23T09:15:00.123456+00:00
+        let mut text = *b"0000-00-00T00:00:00.000000+00:00";
+        let mut put = |from: usize, to: usize, number: i32| {
+            let mut rest = number.unsigned_abs();
+            for digit in text[from..to].iter_mut().rev() {
+                *digit = b'0' + (rest % 10) as u8;
+                rest /= 10;
             }
-        }
+        };
+        put(0, 4, i32::from(date.year()));
+        put(5, 7, i32::from(date.month()));
+        put(8, 10, i32::from(date.day()));
+        put(11, 13, i32::from(time.hour()));
+        put(14, 16, i32::from(time.minute()));
+        put(17, 19, i32::from(time.second()));
+        let micros = time.subsec_nanosecond() / 1000;
+        put(20, 26, micros);
+        let end = if micros == 0 { 19 } else { 26 };
+        let zone = match self.zone {
+            Zone::Naive => "",
+            Zone::Utc(0) => "Z",
+            Zone::Utc(minutes) => {
+                put(27, 29, i32::from(minutes) / 60);
+                put(30, 32, i32::from(minutes) % 60);
+                if minutes < 0 {
+                    text[26] = b'-';
+                }
+                std::str::from_utf8(&text[26..]).unwrap_or_default()
+            }
+        };
+        f.write_str(std::str::from_utf8(&text[..end]).unwrap_or_default())?;
+        f.write_str(zone)
     }
 }
 

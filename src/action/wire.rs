@@ -1,6 +1,8 @@
 //! How members are read (as the original does in lax mode) and written, and the macro that makes a
 //! model from the list of its members.
 
+use std::fmt::Write;
+
 use super::json::{self, Object, ReadError, Value, float_text, write_list, write_text};
 use super::time::{TimeDelta, Timestamp};
 
@@ -172,9 +174,8 @@ impl Field for Timestamp {
         read.map_err(|e| ReadError::new(e.to_string()))
     }
     fn write(&self, out: &mut String) {
-        out.push('"');
-        out.push_str(&self.to_string());
-        out.push('"');
+        // Writing to a String does not fail.
+        drop(write!(out, "\"{self}\""));
     }
 }
 
@@ -188,9 +189,8 @@ impl Field for TimeDelta {
         read.map_err(|e| ReadError::new(e.to_string()))
     }
     fn write(&self, out: &mut String) {
-        out.push('"');
-        out.push_str(&self.to_string());
-        out.push('"');
+        // Writing to a String does not fail.
+        drop(write!(out, "\"{self}\""));
     }
 }
 

@@ -130,6 +130,9 @@ impl<'a> Lexer<'a, '_> {
     /// Reads the token at `start`; gives the place behind it.
     fn token(&mut self, start: usize) -> Result<usize, Fault> {
         let line = self.line;
+        if let Some(end) = plain_run(line, start) {
+            return Ok(self.plain_word(start, end));
+        }
         let mut start = start;
         while line[start..].starts_with('(')
             && line[start..]
@@ -164,6 +167,20 @@ impl<'a> Lexer<'a, '_> {
             return self.named(start, Cow::Borrowed(name), false, at + name.len());
         }
         self.word(start)
+    }
+
+    /// What most tokens are: letters and digits without `=`; nothing else needs to be asked.
+    fn plain_word(&mut self, start: usize, end: usize) -> usize {
+        let raw = &self.line[start..end];
+        let text = trimmed(raw);
+        let trail = &raw[text.len()..];
+        let word = Kind::Word(text, self.grammar.word(text));
+        let comma = !trail.is_empty() && trail.contains(',');
+        self.push(word, start..start + text.len(), comma);
+        if !trail.is_empty() && trail.contains(';') {
+            self.push(Kind::Break, end - 1..end, false);
+        }
+        end
     }
 
     /// A token that is no quoted text and no `name=value`.
@@ -391,6 +408,22 @@ impl<'a> Lexer<'a, '_> {
         if let Some(last) = self.tokens.last_mut() {
             last.comma = true;
         }
+    }
+}
+
+/// The end of a run in ASCII that begins with a letter or digit and holds no `=`.
+fn plain_run(line: &str, start: usize) -> Option<usize> {
+    let bytes = &line.as_bytes()[start..];
+    if !bytes.first()?.is_ascii_alphanumeric() {
+        return None;
+    }
+    let length = bytes
+        .iter()
+        .position(|b| !b.is_ascii_graphic() || *b == b'=')
+        .unwrap_or(bytes.len());
+    match bytes.get(length) {
+        None | Some(b' ' | b'\t') => Some(start + length),
+        Some(_) => None,
     }
 }
 
