@@ -794,10 +794,20 @@ impl<'a> Reader<'a> {
         self.roles[chosen] = Role::Noun;
     }
 
-    /// Whether a noun word stands behind a preposition that says what else it is.
+    /// Whether a noun word stands behind a preposition that says what else it is: `from instance
+    /// kiro-3`, `from the kiro-3 instance`.
     fn stands_apart(&self, at: usize) -> bool {
-        self.under(at)
-            .is_some_and(|id| self.grammar.prepositions[id as usize].apart)
+        let apart = |at: usize| {
+            let under = self.under(at);
+            under.is_some_and(|id| self.grammar.prepositions[id as usize].apart)
+        };
+        let named_before = || {
+            let before = at.checked_sub(1).filter(|before| self.is_value(*before))?;
+            let shape = self.grammar.shape(self.text(before))?;
+            let noun = self.senses[at].noun?;
+            Some(self.grammar.same_kind(shape, noun) && apart(before))
+        };
+        apart(at) || named_before() == Some(true)
     }
 
     // ------------------------------------------------------------ R2b
