@@ -114,8 +114,7 @@ impl Argument<'_> {
         match self {
             Argument::Text(text) => write_text(text, out),
             Argument::Int(number) => {
-                // Writing to a String does not fail.
-                drop(write!(out, "{number}"));
+                write!(out, "{number}").expect("a String takes all");
             }
             Argument::Number(number) => out.push_str(number.as_str()),
             Argument::Bool(yes) => out.push_str(if *yes { "true" } else { "false" }),

@@ -10,7 +10,7 @@
 use super::table::Grammar;
 use crate::action::json::{Object, ReadError, Value};
 use crate::action::time::Zone;
-use crate::action::{ActionResult, Fill, Record, StructuredAction, Wire};
+use crate::action::{ActionResult, Fill, Record, StructuredAction};
 
 /// A form that is not ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
