@@ -452,3 +452,66 @@ fn a_kill_at_any_time_loses_nothing_and_the_next_command_completes_or_leaves_it(
     }
     assert_eq!(place.git("app", "fsck --strict --no-dangling"), "");
 }
+
+#[test]
+fn killed_at_any_system_call_that_changes_something_it_loses_nothing() {
+    let strace = Command::new("strace").arg("-V").output();
+    let strict = std::env::var_os("SPORE_TEST_STRICT").is_some();
+    if !strace.is_ok_and(|output| output.status.success()) {
+        return assert!(!strict, "strace is missing: sh tests/deps.sh");
+    }
+    let place = Place::new();
+    const CALLS: &str = "rename,renameat,renameat2,unlink,unlinkat,rmdir,mkdir,fsync,fdatasync,write,ftruncate,vfork,clone3";
+    let mut when = 1;
+    loop {
+        let name = format!("k{when}");
+        place.spawn(&[&name]);
+        let tree = place.tree(&name);
+        write(tree.join("work"), format!("of {name}\n"));
+        let before = contents(&tree);
+        let output = place
+            .command("strace")
+            .args(["-qq", "-o", "/dev/null", "-e", &format!("trace={CALLS}")])
+            .args(["-e", &format!("inject={CALLS}:signal=KILL:when={when}")])
+            .arg(env!("CARGO_BIN_EXE_worktree-reap"))
+            .args(["-C", "app", "--force", &name])
+            .output()
+            .unwrap();
+        let ended = output.status.success();
+        kept(&place, 3, &["nobody"]);
+        if tree.exists() {
+            assert!(!ended);
+            assert_eq!(contents(&tree), before, "killed at call {when}");
+            assert_eq!(place.git(&tree, "status --porcelain"), "?? work\n");
+        } else {
+            let saved = place.git("app", &format!("show refs/spore/salvage/{name}/1:work"));
+            assert_eq!(saved, format!("of {name}\n"), "killed at call {when}");
+            assert!(
+                !place.app().join(format!(".git/worktrees/{name}")).exists(),
+                "killed at call {when}"
+            );
+            assert_eq!(
+                place.git("app", &format!("branch --list swarm/{name}")),
+                "",
+                "killed at call {when}"
+            );
+        }
+        let wt = fs::read_dir(place.top.join("app.swarm/wt")).unwrap();
+        let hidden = wt.filter(|entry| {
+            entry
+                .as_ref()
+                .unwrap()
+                .file_name()
+                .as_bytes()
+                .starts_with(b".")
+        });
+        assert_eq!(hidden.count(), 0, "killed at call {when}");
+        if ended {
+            break;
+        }
+        // Every one of them where nothing may be skipped, else a sample.
+        when += if strict { 1 } else { 1 + when / 2 };
+    }
+    assert!(when > 10, "it made only {when} calls");
+    assert_eq!(place.git("app", "fsck --strict --no-dangling"), "");
+}

@@ -346,3 +346,118 @@ fn a_kill_at_any_time_leaves_all_or_nothing_once_the_next_command_ran() {
     }
     assert_eq!(place.git("app", "fsck --strict"), "");
 }
+
+/// Whether a program is here; says loudly when not.
+#[allow(clippy::print_stderr)]
+fn have(program: &str, args: &[&str]) -> bool {
+    let there = std::process::Command::new(program).args(args).output();
+    if there.is_ok_and(|output| output.status.success()) {
+        return true;
+    }
+    assert!(
+        std::env::var_os("SPORE_TEST_STRICT").is_none(),
+        "{program} {args:?} does not work here: sh tests/deps.sh, and as root"
+    );
+    eprintln!("SKIPPED: {program} {args:?} does not work here: sh tests/deps.sh, and as root");
+    false
+}
+
+#[test]
+fn large_files_of_lfs_are_written_in_every_tree_and_saved() {
+    if !have("git-lfs", &["version"]) {
+        return;
+    }
+    let place = Place::new();
+    place.git("app", "lfs install --local");
+    place.git("app", "lfs track *.bin");
+    fs::write(place.app().join("big.bin"), vec![7; 100_000]).unwrap();
+    place.git("app", "add -A");
+    place.git("app", "commit -qm large");
+    assert!(
+        place
+            .git("app", "show main:big.bin")
+            .starts_with("version https://git-lfs")
+    );
+    place.spawn(&["a", "b"]);
+    for agent in ["a", "b"] {
+        assert_eq!(
+            fs::read(place.tree(agent).join("big.bin")).unwrap(),
+            vec![7; 100_000]
+        );
+        assert_eq!(place.git(place.tree(agent), "status --porcelain"), "");
+    }
+    place.spawn(&["c", "--isolation", "clone"]);
+    assert_eq!(
+        fs::read(place.tree("c").join("big.bin")).unwrap(),
+        vec![7; 100_000]
+    );
+}
+
+#[test]
+fn a_disk_that_is_full_half_way_leaves_no_trace() {
+    if !rustix::process::geteuid().is_root() || !have("mkfs.ext4", &["-V"]) {
+        return assert!(
+            have("sh", &["-c", "test $(id -u) = 0"]) || !rustix::process::geteuid().is_root()
+        );
+    }
+    let place = Place::empty();
+    let (image, disk) = (place.top.join("image"), place.top.join("disk"));
+    fs::create_dir(&disk).unwrap();
+    let sh = |script: &str| {
+        let output = place.command("sh").args(["-ec", script]).output().unwrap();
+        output.status.success()
+    };
+    let mount = format!(
+        "truncate -s 48M {image} && mkfs.ext4 -q -m 0 {image} && mount -o loop {image} {disk}",
+        image = image.display(),
+        disk = disk.display()
+    );
+    if !sh(&mount) {
+        have("sh", &["-c", &mount]);
+        return;
+    }
+    // Files whose sizes are not known before git wrote them, because of the attributes.
+    let made = sh("cd disk && git init -q -b main app && cd app && echo '* text=auto' > .gitattributes
+        for n in $(seq 8); do head -c 1000000 /dev/urandom > f$n; done; git add -A; git commit -qm first");
+    let output = place
+        .command(env!("CARGO_BIN_EXE_worktree-spawn"))
+        .args(["-C", "disk/app", "-n", "6"])
+        .output()
+        .unwrap();
+    let left = place.command("sh").args(["-c", "cd disk/app; git for-each-ref --format='%(refname)'; ls .git/worktrees .git/spore/spawn ../app.swarm/wt ../app.swarm/mail; git fsck"]).output().unwrap();
+    let works = sh("worktree=$(true); cd disk/app && git status --porcelain");
+    sh("umount disk");
+    assert!(made && works);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("No space left"), "{said}");
+    let left = String::from_utf8(left.stdout).unwrap();
+    let left: Vec<&str> = left
+        .lines()
+        .filter(|line| !line.is_empty() && !line.ends_with(':'))
+        .collect();
+    assert_eq!(left, ["refs/heads/main"]);
+}
+
+#[test]
+fn another_form_of_refs_is_left_to_git() {
+    let place = Place::empty();
+    let output = place
+        .command("git")
+        .args(["init", "-q", "-b", "main", "--ref-format=reftable", "app"])
+        .output()
+        .unwrap();
+    if !output.status.success() {
+        // This git is older than 2.45 and knows no other form.
+        return assert!(String::from_utf8_lossy(&output.stderr).contains("ref-format"));
+    }
+    place.fill();
+    place.spawn(&["a", "b"]);
+    place.is_as_git_makes_it("b");
+    let output = place
+        .command(env!("CARGO_BIN_EXE_worktree-reap"))
+        .args(["-C", "app", "a", "b"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
