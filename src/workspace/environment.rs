@@ -72,7 +72,7 @@ pub fn write(git_dir: &Path, variables: &[(&str, String)], title: &str) -> Resul
         "[ ! -t 2 ] || printf '\\033]2;%s\\007' {} >&2\n",
         quoted(title)
     ));
-    files::write_whole(&path, text.as_bytes()).map_err(Error::at(&path))?;
+    fs::write(&path, text).map_err(Error::at(&path))?;
     Ok(path)
 }
 

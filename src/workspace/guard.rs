@@ -41,8 +41,8 @@ const HOOKS: &[&str] = &[
     "sendemail-validate",
 ];
 
-/// Makes the repository ready for guarded trees: the script, and `extensions.worktreeConfig`.
-pub(super) fn prepare(git: &Git, common: &Path) -> Result<(), Error> {
+/// Puts the script where git will look for hooks, under the name of each.
+pub(super) fn script(common: &Path) -> Result<(), Error> {
     let dir = common.join("spore/hooks");
     files::make_dirs(&dir).map_err(Error::at(&dir))?;
     let script = dir.join(".guard");
@@ -52,9 +52,9 @@ pub(super) fn prepare(git: &Git, common: &Path) -> Result<(), Error> {
             .map_err(Error::at(&script))?;
     }
     // A hook that the repository has and that is not in the list.
-    let own = git.text(&["rev-parse", "--path-format=absolute", "--git-path", "hooks"])?;
-    let own = fs::read_dir(own).into_iter().flatten().flatten();
+    let own = fs::read_dir(common.join("hooks")).into_iter().flatten();
     let own: Vec<String> = own
+        .flatten()
         .filter_map(|entry| entry.file_name().into_string().ok())
         .filter(|name| !name.contains('.'))
         .collect();
@@ -66,9 +66,11 @@ pub(super) fn prepare(git: &Git, common: &Path) -> Result<(), Error> {
             _ => {}
         }
     }
-    if is_on(git)? {
-        return Ok(());
-    }
+    Ok(())
+}
+
+/// Lets single worktrees have configuration of their own.
+pub(super) fn switch_on(git: &Git, common: &Path) -> Result<(), Error> {
     // With per-worktree configuration these two hold for the main worktree alone
     // (git-worktree(1), "CONFIGURATION FILE").
     for (name, moves) in [("core.bare", "true"), ("core.worktree", "")] {
@@ -103,7 +105,7 @@ pub(super) fn is_on(git: &Git) -> Result<bool, Error> {
     Ok(git.ask(&asked)?.as_deref() == Some("true"))
 }
 
-/// Takes [`prepare`]'s switch back, if no worktree has configuration of its own by now.
+/// Takes [`switch_on`] back, if no worktree has configuration of its own by now.
 pub(super) fn unprepare(git: &Git, common: &Path) -> Result<(), Error> {
     let entries = fs::read_dir(common.join("worktrees"))
         .into_iter()
@@ -137,12 +139,17 @@ pub(super) fn put(tree: &Tree, common: &Path, mode: Guard) -> Result<(), Error> 
         tree.notes.base
     );
     let path = tree.git_dir.join("spore/guard");
-    files::write_whole(&path, lines.as_bytes()).map_err(Error::at(path))?;
-    let own = tree.git_dir.join("config.worktree").display().to_string();
+    fs::write(&path, lines).map_err(Error::at(path))?;
+    let own = tree.git_dir.join("config.worktree");
     let hooks = common.join("spore/hooks").display().to_string();
-    let git = Git::at(common);
-    git.bytes(&["config", "--file", &own, "core.hooksPath", &hooks])
-        .map(drop)
+    if own.exists() {
+        let own = own.display().to_string();
+        let args = ["config", "--file", &own, "core.hooksPath", &hooks];
+        return Git::at(common).bytes(&args).map(drop);
+    }
+    let quoted = hooks.replace('\\', "\\\\").replace('"', "\\\"");
+    let text = format!("[core]\n\thooksPath = \"{quoted}\"\n");
+    fs::write(&own, text).map_err(Error::at(own))
 }
 
 /// The guard's mode of a tree, as it was made.

@@ -249,14 +249,19 @@ pub fn reap(
     }
     let pids = Processes::now().inside(&record.trash);
     if !pids.is_empty() {
-        fs::rename(&record.trash, &tree.path).map_err(Error::at(&tree.path))?;
-        journal::remove_file(&file)?;
+        record.put_back(&file)?;
         return Err(Error::Refused {
             what: format!("{:?}: {}", record.agent, Objection::Alive(pids)),
             hint: "--alive".to_owned(),
         });
     }
-    let late = record.check(root, &file)?;
+    let late = match record.check(root, &file) {
+        Ok(late) => late,
+        Err(error) => {
+            record.put_back(&file)?;
+            return Err(error);
+        }
+    };
     let (branch_gone, unread) = record.finish(root, repository, &file)?;
     Ok(Reaped {
         saved: late.unwrap_or(saved),
@@ -335,12 +340,19 @@ pub(super) fn settle_locked(root: &Root, repository: &Repository) -> Result<Vec<
             journal::remove_file(&file)?;
             continue;
         }
-        record.check(root, &file)?;
-        record.finish(root, repository, &file)?;
-        said.push(format!(
-            "completed a removal that was killed: {}",
-            record.agent
-        ));
+        // What cannot be saved stays: it must not stop everybody else.
+        let agent = record.agent.clone();
+        if let Err(error) = record.check(root, &file) {
+            record.put_back(&file)?;
+            said.push(format!(
+                "a removal that was killed is taken back: {agent}: {error}"
+            ));
+            continue;
+        }
+        said.push(match record.finish(root, repository, &file) {
+            Ok(_) => format!("completed a removal that was killed: {agent}"),
+            Err(error) => format!("a removal that was killed waits: {agent}: {error}"),
+        });
     }
     Ok(said)
 }
@@ -354,6 +366,14 @@ impl Record {
     /// Whether the tree was taken out of its place.
     fn is_away(&self) -> bool {
         self.trash.exists() || !self.path.exists()
+    }
+
+    /// Brings the tree back into its place, and forgets the removal.
+    fn put_back(&self, file: &Path) -> Result<(), Error> {
+        if self.trash.exists() && !self.path.exists() {
+            fs::rename(&self.trash, &self.path).map_err(Error::at(&self.path))?;
+        }
+        journal::remove_file(file)
     }
 
     /// Where git's part of the tree is: a clone's moved along with it.

@@ -337,12 +337,14 @@ impl<'a> Ground<'a> {
             return Ok(());
         }
         let common = &self.repository.common_dir;
-        // Written down first: a kill in between leaves a note of a switch that is still off.
-        if !guard::is_on(&self.git)? {
-            record.switched = true;
-            record.write(common)?;
+        guard::script(common)?;
+        if guard::is_on(&self.git)? {
+            return Ok(());
         }
-        guard::prepare(&self.git, common)
+        // Written down first: a kill in between leaves a note of a switch that is still off.
+        record.switched = true;
+        record.write(common)?;
+        guard::switch_on(&self.git, common)
     }
 
     fn tree(
@@ -417,7 +419,6 @@ impl<'a> Ground<'a> {
             if plain {
                 tree.git_dir = self.entry(record, item)?;
                 self.know(&tree)?;
-                guard::put(&tree, &self.repository.common_dir, request.guard)?;
             }
             trees.push(tree);
         }
@@ -509,12 +510,18 @@ impl<'a> Ground<'a> {
             in_parallel(trees.len(), |place| self.checkout(&trees[place], life))?;
         }
         if !plain {
-            self.add_by_git(record, &mut trees, request, life)?;
+            self.add_by_git(record, &mut trees, life)?;
         }
         if !plain || record.clones {
             self.submodules(&trees)?;
         }
         self.post_checkout(&trees, base, life)?;
+        if !record.clones {
+            // Not before: each ref that git moves would ask it.
+            for tree in &trees {
+                guard::put(tree, &self.repository.common_dir, request.guard)?;
+            }
+        }
         if let Some(main) = self.main().filter(|top| top.is_dir()) {
             let files = environment::brought(&main, &request.include)?;
             in_parallel(trees.len(), |place| {
@@ -554,7 +561,7 @@ impl<'a> Ground<'a> {
             agent,
             &tree.notes.tasks,
         );
-        files::write_whole(&window, text.as_bytes()).map_err(Error::at(window))?;
+        fs::write(&window, text).map_err(Error::at(window))?;
         self.root.make_dir(&self.root.mail())?;
         let (left, mail) = (
             environment::left_mailbox(self.root, agent),
@@ -773,13 +780,7 @@ impl<'a> Ground<'a> {
 
     /// `git worktree add` for repositories of an unusual kind: the entries in turn, because git
     /// stumbles over others' half-made ones, the files several trees at a time.
-    fn add_by_git(
-        &self,
-        record: &Record,
-        trees: &mut [Tree],
-        request: &Request,
-        life: &File,
-    ) -> Result<(), Error> {
+    fn add_by_git(&self, record: &Record, trees: &mut [Tree], life: &File) -> Result<(), Error> {
         let mark = record.mark();
         for (tree, item) in trees.iter().zip(&record.items) {
             let path = tree.path.display().to_string();
@@ -803,7 +804,6 @@ impl<'a> Ground<'a> {
             let git_dir = tree.git().text(&["rev-parse", "--absolute-git-dir"])?;
             tree.git_dir = PathBuf::from(git_dir);
             self.know(tree)?;
-            guard::put(tree, &self.repository.common_dir, request.guard)?;
         }
         Ok(())
     }

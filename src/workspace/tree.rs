@@ -41,7 +41,7 @@ impl Notes {
         let path = git_dir.join("spore/tree.json");
         let text = serde_json::to_string(self).expect("notes have no failing part");
         files::make_dirs(&git_dir.join("spore"))
-            .and_then(|()| files::write_whole(&path, format!("{text}\n").as_bytes()))
+            .and_then(|()| fs::write(&path, format!("{text}\n")))
             .map_err(Error::at(path))
     }
 
