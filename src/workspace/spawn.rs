@@ -1128,9 +1128,10 @@ fn take_back_around(root: &Path, item: &Item) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether no message ever came.
+/// Whether no message ever came: directories for them may be there.
 fn is_unused(mailbox: &Path) -> bool {
     ["tmp", "new", "cur", "done", "dead"].iter().all(|part| {
-        fs::read_dir(mailbox.join(part)).map_or(true, |mut entries| entries.next().is_none())
+        let below = walkdir::WalkDir::new(mailbox.join(part)).into_iter();
+        below.flatten().all(|entry| entry.file_type().is_dir())
     })
 }
