@@ -229,6 +229,8 @@ fn killed_at_any_instant_and_begun_again_it_does_every_task_once() {
 #[test]
 fn with_every_process_killed_at_once_nothing_is_lost_done_twice_or_left() {
     let swarm = Swarm::new(3, 9, 4);
+    // An agent that dies a moment before its agent-run has failed; not often enough for a person.
+    fs::write(swarm.top.join("swarm.toml"), "[plan]\nretries = 20\n").unwrap();
     let script = "*) s='think 40ms; work; commit; leave 1; done' ;;";
     for kills in 0.. {
         let mut command = swarm.conduct(&[], script);
@@ -239,10 +241,12 @@ fn with_every_process_killed_at_once_nothing_is_lost_done_twice_or_left() {
             assert_eq!(code, 0, "{err}");
             break;
         }
-        child.kill().unwrap();
-        for pid in swarm.processes() {
-            if let Some(pid) = rustix::process::Pid::from_raw(pid) {
-                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        // Stopped first, so that none sees another die and makes something of it.
+        use rustix::process::{Pid, Signal, kill_process};
+        for signal in [Signal::STOP, Signal::KILL] {
+            let _ = kill_process(Pid::from_child(&child), signal);
+            for pid in swarm.processes().into_iter().filter_map(Pid::from_raw) {
+                let _ = kill_process(pid, signal);
             }
         }
         child.wait().unwrap();
