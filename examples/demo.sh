@@ -5,20 +5,54 @@ set -eu
 examples=$(cd "$(dirname "$0")" && pwd)
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT INT TERM
-unset SPORE_ROOT SPORE_AGENT
-export SPORE_ROOT="$place/app.swarm" LC_ALL=C.UTF-8
+for name in $(env | sed -n 's/^\(SPORE_[A-Z_]*\)=.*/\1/p; s/^\(GIT_[A-Z_]*\)=.*/\1/p'); do unset "$name"; done
+export LC_ALL=C.UTF-8 HOME="$place" EXAMPLES="$examples"
+export GIT_AUTHOR_NAME=demo GIT_AUTHOR_EMAIL=demo@example.org GIT_COMMITTER_NAME=demo GIT_COMMITTER_EMAIL=demo@example.org
+cd "$place"
 
-say() { printf '\n# %s\n' "$*"; }
+say() { echo; printf '# %s\n' "$@"; }
 run() {
     printf '$ %s\n' "$1"
-    (cd "$place" && eval "$1")
+    eval "$1"
 }
 
-mkdir "$place/letters"
-cp "$examples"/*.md "$place/letters"
+git init -q -b main app
+cd app
+cp -r "$examples/specs" "$examples/agent" .
+printf 'one\ntwo\nthree\n' >text
+echo 'test "$(cat *.limit 2>/dev/null | wc -l)" -lt 3' >gate.sh
+git add . && git commit -q -m 'The spec'
 
 say "A line of text becomes an action, and the action a message in kiro-1's mailbox (made on the way)."
 run "echo 'execute task 2.1 in beast mode' | protocol-parse --as conductor | spore-send --as conductor --to kiro-1 --create"
-
 say "kiro-1 takes it and reads it back as text. It is acknowledged once it was written out."
 run "spore-recv --as kiro-1 --actions | protocol-print"
+
+say "A spec of six tasks, for three agents: who does what, in which order."
+run "swarm-assign plan specs/greeting/tasks.md -n 3"
+say "A worktree for each; then the agents at work. One lies, one hangs, one is killed, one meets its usage limit:" \
+    "each outcome is judged from the tree and the process, and the work goes on."
+run "swarm-assign plan specs/greeting/tasks.md -n 3 --json |
+    worktree-spawn --plan - |
+    swarm-ctl run --until done --stall 2s --on limited=park,reroute --on hollow=retry:1,human -- ./agent |
+    sed 's/.*\"run\":\"\([^\"]*\)\",\"outcome\":\"\([^\"]*\)\".*\"task\":\"\([^\"]*\)\".*/\1: task \3 \2/'"
+run "swarm-status"
+
+say "Bring it home: tested together, then main moves at once."
+run "swarm-merge --gate 'sh gate.sh'"
+
+say "Two agents change one line; a third is green alone and red together with the first."
+commit() { (cd "../app.swarm/wt/$1" && sh -c "$2" && git add -A && git commit -q -m "$3"); }
+commit kiro-1 "sed -i s/two/zwei/ text; printf 'a\nb\n' >a.limit" 'Speak German, with two limits'
+commit kiro-2 "sed -i s/two/deux/ text" 'Speak French'
+commit kiro-3 "echo c >b.limit" 'Add a limit'
+run "swarm-merge --forecast || echo \"status \$?\""
+run "swarm-merge --quiet --order given --gate 'sh gate.sh' kiro-1 kiro-2 kiro-3 || echo \"status \$?\""
+say "The conflict was handed back as a branch; its agent resolves it, and it lands."
+run "(cd ../app.swarm/wt/kiro-2 && git merge -q conflict/kiro-2; printf 'one\nzwei, deux\nthree\n' >text; git commit -q -a -m 'Speak both')"
+run "swarm-merge --quiet --gate 'sh gate.sh' kiro-2 && cat text"
+run "swarm-merge --check >/dev/null && echo 'every line of the report is proved'"
+
+say "What is finished goes; before anything is removed it is saved under a ref."
+run "worktree-reap --landed"
+run "swarm-status"
