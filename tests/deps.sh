@@ -12,7 +12,10 @@ need python3 python3-minimal
 need mandoc mandoc
 need mkfs.ext4 e2fsprogs
 need mkfs.xfs xfsprogs
+need mkfs.vfat dosfstools
 need losetup mount
+need script bsdutils
+need unshare util-linux
 need strace strace
 need faketime faketime
 need bwrap bubblewrap

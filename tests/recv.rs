@@ -395,3 +395,52 @@ fn the_doctor_names_what_is_wrong_and_touches_nothing() {
     assert_eq!(out(&found).lines().count(), 2);
     assert_eq!(std::fs::read_dir(&new).unwrap().count(), 2);
 }
+
+#[test]
+fn a_signal_goes_to_the_command_first_and_its_message_waits_again() {
+    let swarm = Swarm::with(&["kiro-1"]);
+    post(&swarm, "long");
+    let ready = swarm.dir.path().join("ready");
+    let script = "trap 'echo told; exit 9' TERM; touch ready; while :; do sleep 0.05; done";
+    let mut recv = swarm.command("spore-recv");
+    recv.args(["--as", "kiro-1", "--follow", "--exec", "sh", "-c", script]);
+    let mut recv = recv
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    while !ready.exists() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let pid = rustix::process::Pid::from_child(&recv);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let mut said = String::new();
+    recv.stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut said)
+        .unwrap();
+    assert_eq!(
+        (recv.wait().unwrap().code(), said.trim()),
+        (Some(143), "told")
+    );
+    let got = records(&swarm.recv(&["--as", "kiro-1", "--list", "--json"]));
+    assert_eq!(
+        (&got[0]["state"], &got[0]["attempts"]),
+        (&"waiting".into(), &0.into())
+    );
+    // While nothing runs it ends at once.
+    swarm.recv(&["--as", "kiro-1", "--all"]);
+    let mut recv = swarm.command("spore-recv");
+    let mut recv = recv
+        .args(["--as", "kiro-1", "--follow", "--exec", "true"])
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    let pid = rustix::process::Pid::from_child(&recv);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(
+        std::os::unix::process::ExitStatusExt::signal(&recv.wait().unwrap()),
+        Some(15)
+    );
+}

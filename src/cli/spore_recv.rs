@@ -3,10 +3,14 @@
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use serde_json::{Map, Value, json};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 
 use super::args::{self, AsArgs, RootArgs};
 use super::error::{self, Failure, complain, say};
@@ -508,6 +512,7 @@ impl Tool for Args {
             road: mail_bus::road_name(self.bus.roads(&mail.root)?.now.as_ref()),
             given: 0,
             status: Status::Done,
+            told: None,
         }
         .run(out);
         drop(carrying);
@@ -912,6 +917,34 @@ struct Session<'a> {
     road: &'static str,
     given: usize,
     status: Status,
+    told: Option<Told>,
+}
+
+/// Signals that tell us to end. While a command runs it is told, and we end after it; at any other
+/// time they end us at once, as they would without this.
+struct Told {
+    idle: Arc<AtomicBool>,
+    signal: Arc<AtomicUsize>,
+}
+
+impl Told {
+    fn listen() -> std::io::Result<Told> {
+        let told = Told {
+            idle: Arc::new(AtomicBool::new(true)),
+            signal: Arc::default(),
+        };
+        for (number, value) in [(SIGINT, 2), (SIGTERM, 15)] {
+            flag::register_conditional_default(number, Arc::clone(&told.idle))?;
+            flag::register_usize(number, Arc::clone(&told.signal), value)?;
+        }
+        Ok(told)
+    }
+
+    /// The signal that came.
+    fn signal(&self) -> Option<u8> {
+        let number = self.signal.load(Ordering::Relaxed);
+        u8::try_from(number).ok().filter(|number| *number != 0)
+    }
 }
 
 impl Session<'_> {
@@ -933,15 +966,23 @@ impl Session<'_> {
             (true, _) => usize::MAX,
             (_, number) => number.unwrap_or(1),
         };
+        if !args.exec.is_empty() {
+            self.told = Some(Told::listen().context("listening to signals")?);
+        }
         loop {
             self.mailbox.note_reader();
             while self.given < limit {
+                self.may_be_ended(false);
                 match self.receiver.take()? {
                     Taken::Message(claim) => self.handle(claim, out)?,
                     Taken::Spent(claim, why) => self.give_up(claim, why)?,
                     Taken::Nothing => break,
                 }
+                if let Some(signal) = self.told.as_ref().and_then(Told::signal) {
+                    return Ok(Status::Child(128 + signal));
+                }
             }
+            self.may_be_ended(true);
             let waits = args.follow || (args.wait.is_some() && self.given == 0);
             let Some(watch) = watch.as_mut().filter(|_| waits) else {
                 break;
@@ -1002,6 +1043,13 @@ impl Session<'_> {
         self.receiver.bury(claim, &reason, false)?;
         self.status = Status::Refused;
         Ok(true)
+    }
+
+    /// Whether a signal ends us at once.
+    fn may_be_ended(&self, idle: bool) {
+        if let Some(told) = &self.told {
+            told.idle.store(idle, Ordering::Relaxed);
+        }
     }
 
     fn give_up(&mut self, mut claim: Claim, why: Spent) -> Result<()> {
@@ -1160,9 +1208,14 @@ impl Session<'_> {
         say(&format!(
             "{TOOL}: {id} was not acknowledged: {program} {how}; it waits again\n"
         ));
-        // Others may try it; this run does not, or it would spend all attempts at once.
+        // Others may try it; this run does not, or it would spend all attempts at once. That we were
+        // told to end is not the message's fault.
         self.receiver.pass_over(id);
-        self.receiver.release(&claim, true)?;
+        let counted = self
+            .told
+            .as_ref()
+            .is_none_or(|told| told.signal().is_none());
+        self.receiver.release(&claim, counted)?;
         self.note(&claim, "returned");
         self.status = Status::Child(code);
         Ok(())
@@ -1177,9 +1230,15 @@ impl Session<'_> {
         let renew_after = (self.args.lease / 3).max(Duration::from_millis(10));
         let mut renewed = Instant::now();
         let mut pause = Duration::from_millis(1);
+        let mut passed_on = false;
         loop {
             if let Some(ended) = child.try_wait()? {
                 return Ok(ended);
+            }
+            let signal = self.told.as_ref().and_then(Told::signal);
+            if signal == Some(SIGTERM as u8) && !passed_on {
+                terminate(&child);
+                passed_on = true;
             }
             if renewed.elapsed() >= renew_after {
                 // Lost, it will be found lost at the end: the command is not killed for it.
@@ -1192,6 +1251,13 @@ impl Session<'_> {
             pause = (pause * 2).min(Duration::from_secs(1));
         }
     }
+}
+
+/// Passes SIGTERM on to the command. SIGINT comes from a terminal, which tells it itself.
+fn terminate(child: &std::process::Child) {
+    // It may have ended just now: then it is reaped next.
+    let pid = rustix::process::Pid::from_child(child);
+    let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
 }
 
 /// Sleeps until the child ends, at most for `limit`.
