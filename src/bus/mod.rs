@@ -309,11 +309,23 @@ fn left(by: Instant) -> Duration {
 }
 
 /// The name that a lane has on a bus.
+#[cfg(any(
+    feature = "redis",
+    feature = "nats",
+    feature = "amqp",
+    feature = "kafka"
+))]
 fn lane_named(name: &str) -> Option<Lane> {
     Lane::ALL.into_iter().find(|lane| lane.as_str() == name)
 }
 
 /// A message from what a bus carries: the id, the lane and the expiry as texts beside the bytes.
+#[cfg(any(
+    feature = "redis",
+    feature = "nats",
+    feature = "amqp",
+    feature = "kafka"
+))]
 fn parcel(
     id: Option<&str>,
     lane: Option<&str>,
@@ -347,6 +359,12 @@ fn parcel(
 }
 
 /// What an error of a library amounts to, by the words that all of them use for it.
+#[cfg(any(
+    feature = "redis",
+    feature = "nats",
+    feature = "amqp",
+    feature = "kafka"
+))]
 fn by_words(bus: &str, text: &str) -> Error {
     let lower = text.to_ascii_lowercase();
     let any = |words: &[&str]| words.iter().any(|word| lower.contains(word));
@@ -396,6 +414,12 @@ fn by_words(bus: &str, text: &str) -> Error {
 }
 
 /// What an I/O error amounts to.
+#[cfg(any(
+    feature = "redis",
+    feature = "nats",
+    feature = "amqp",
+    feature = "kafka"
+))]
 fn by_io(bus: &str, error: &io::Error, waited: Duration) -> Error {
     use io::ErrorKind as K;
     let why = match error.kind() {
