@@ -43,6 +43,8 @@ const UNITS_PER_MILLI: u64 = 600_000;
 const SEARCHED: usize = 20_000;
 /// Above this many tasks the serial scheme, whose gaps make it quadratic at worst, is left out.
 const SERIAL: usize = 2_000;
+/// Up to so many tasks every order of them may be tried.
+const FEW: usize = 12;
 /// After so many steps without success the search goes back to the best, or begins anew; small
 /// problems are looked through sooner.
 const PATIENCE: u32 = 60;
@@ -323,11 +325,18 @@ impl<'p> Search<'p> {
         present.keep(&self.decoder, makespan);
     }
 
-    /// An order by start times with some noise: now a hundredth of the whole, now a quarter.
+    /// An order by start times with some noise: now a hundredth of the whole, now a quarter; among
+    /// few tasks up to the whole, so that every order can come.
     fn shake(&mut self, present: &Kept, random: &mut Random) {
         const SHARES: [u64; 6] = [100, 50, 25, 12, 8, 4];
+        const SHARES_OF_FEW: [u64; 4] = [8, 4, 2, 1];
         const FINE: u64 = 16;
-        let share = SHARES[random.below(SHARES.len() as u64) as usize];
+        let shares: &[u64] = if self.problem.len() <= FEW {
+            &SHARES_OF_FEW
+        } else {
+            &SHARES
+        };
+        let share = shares[random.below(shares.len() as u64) as usize];
         let noise = (present.makespan * FINE / share).max(2 * FINE);
         self.keyed.clear();
         for (task, &start) in present.start.iter().enumerate() {
