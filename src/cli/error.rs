@@ -79,7 +79,7 @@ pub const SHARED: &[(u8, &str)] = &[
 
 /// An error with the status it ends the command with, and the next thing to type.
 ///
-/// For what a command itself finds wrong; the errors of the library are matched in [`status_of`].
+/// For what a command itself finds wrong; the errors of the library are matched in `status_of`.
 #[derive(Debug)]
 pub struct Failure {
     /// The exit status.

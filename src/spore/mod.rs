@@ -17,7 +17,7 @@
 //! | bytes | `bytes` | BOM, cp1252, mojibake and CRLF repaired |
 //! | lines | `markdown`, `header` | fences, headings, `key: value` |
 //! | layout | `layout` | which line is title, header, body |
-//! | message | [`read`], [`write`] | the whole, there and back |
+//! | message | [`read`], [`write()`] | the whole, there and back |
 //! | items | [`item`] | lines of blocks → commands and results, with their places |
 //! | signature | [`signature`] | the block at the end, and what it covers |
 //! | head | [`envelope`] | title and headers alone, for mailboxes |
