@@ -283,8 +283,7 @@ impl Args {
             }
             (true, true) => "would-reap",
             (true, false) => {
-                let done =
-                    reap::reap(root, tree, facts, &config.worktree.keep_ignored, self.alive)?;
+                let done = reap::reap(root, tree, &config.worktree.keep_ignored, self.alive)?;
                 if done.unread > 0 {
                     say(&format!(
                         "worktree-reap: {} messages wait in the mailbox of {agent:?}, which stays\n",

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::life::{self, Processes};
 use super::salvage::{self, Saved};
-use super::{Error, Git, Tree, environment, journal, list, spawn};
+use super::{Error, Git, Tree, environment, journal, landed, list, spawn};
 use crate::event::{Event, Phase, State, What};
 use crate::spool::{self, Host, Receiver, Spool};
 use crate::swarm::{Journal, Repository, Root, files};
@@ -175,8 +175,6 @@ struct Record {
     epoch: u64,
     branch: Option<String>,
     base: String,
-    head: Option<String>,
-    landed: bool,
     path: PathBuf,
     git_dir: PathBuf,
     trash: PathBuf,
@@ -185,20 +183,14 @@ struct Record {
     checked: bool,
 }
 
-/// Saves a tree, then removes it: directory, git's entry, the branch where it is `landed`, window,
+/// Saves a tree, then removes it: directory, git's entry, its branch where that has landed, window,
 /// temporary files, claims, and the mailbox where nothing waits in it. With `end`, processes that
 /// live there are ended first.
 ///
 /// # Errors
 /// [`Error::Refused`] where somebody came to live there meanwhile, or sits there at a terminal;
 /// the tree is as it was.
-pub fn reap(
-    root: &Root,
-    tree: &Tree,
-    facts: &list::Facts,
-    keep: &[String],
-    end: bool,
-) -> Result<Reaped, Error> {
+pub fn reap(root: &Root, tree: &Tree, keep: &[String], end: bool) -> Result<Reaped, Error> {
     let repository = root.repository().ok_or_else(Error::no_repository)?;
     let _lock = journal::admin_lock(&repository.common_dir)?;
     if !tree.is_clone()
@@ -225,8 +217,6 @@ pub fn reap(
         epoch: tree.identity.epoch,
         branch: tree.identity.branch.clone(),
         base: tree.notes.base.clone(),
-        head: saved.head.clone(),
-        landed: facts.landed,
         path: tree.path.clone(),
         git_dir: tree.git_dir.clone(),
         trash: tree.path.with_file_name(format!(".reaped-{id}")),
@@ -406,11 +396,6 @@ impl Record {
                 git_dir,
             };
             late = Some(salvage::save(root, &tree, &self.keep)?);
-            // Commits made in that moment: the branch is no longer what was judged.
-            if let Some(saved) = late.as_ref().filter(|saved| saved.head != self.head) {
-                self.landed = false;
-                self.head = saved.head.clone();
-            }
         }
         self.checked = true;
         self.write(file)?;
@@ -424,13 +409,13 @@ impl Record {
         repository: &Repository,
         file: &Path,
     ) -> Result<(bool, usize), Error> {
-        let branch_gone = self.landed && self.delete_branch(repository)?;
         // git's entry for another tree may have the same name by now.
         let theirs = super::tree::top_of(&self.git_dir).is_some_and(|top| top != self.path);
         if !theirs {
             journal::remove_tree(&self.git_dir)?;
         }
         drop(fs::remove_dir(repository.common_dir.join("worktrees")));
+        let branch_gone = self.delete_branch(repository)?;
         journal::remove_file(&environment::window(root, &self.agent))?;
         journal::remove_tree(&environment::temporary(root, &self.agent))?;
         journal::remove_tree(&self.trash)?;
@@ -440,16 +425,33 @@ impl Record {
         Ok((branch_gone, unread))
     }
 
-    /// Deletes the branch if it still stands where the tree stood.
+    /// Deletes the branch if it has landed, whatever was checked out in the tree at the end: an agent
+    /// that worked on a detached HEAD leaves a branch on which nothing happened. One that another
+    /// worktree has checked out by now stays.
     fn delete_branch(&self, repository: &Repository) -> Result<bool, Error> {
-        let (Some(branch), Some(head)) = (&self.branch, &self.head) else {
+        let Some(branch) = &self.branch else {
             return Ok(false);
         };
-        let line = format!("delete refs/heads/{branch} {head}\n");
+        let full = format!("refs/heads/{branch}");
         let git = Git::at(&repository.common_dir);
-        Ok(git
-            .feed(&["update-ref", "--stdin"], line.as_bytes())
-            .is_ok())
+        let Some(tip) = landed::commit(&git, &full)? else {
+            return Ok(false);
+        };
+        if !landed::has_landed(&git, &self.base, &tip)? {
+            return Ok(false);
+        }
+        let listed = git.bytes(&["worktree", "list", "--porcelain", "-z"])?;
+        let taken = format!("branch {full}");
+        if listed
+            .split(|byte| *byte == 0)
+            .any(|line| line == taken.as_bytes())
+        {
+            return Ok(false);
+        }
+        // Only as long as it stands where it was judged.
+        let line = format!("delete {full} {tip}\n");
+        let deleted = git.feed(&["update-ref", "--stdin"], line.as_bytes());
+        Ok(deleted.is_ok())
     }
 
     /// Gives back what the agent held of its mail. A mailbox in which nothing waits goes out of
