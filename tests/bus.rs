@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sporekit::bus::{self, Address, Parcel, Transport};
+use sporekit::bus::{self, Address, Error, Parcel, Transport};
 use sporekit::id::AgentName;
 use sporekit::spool::{Clock, Lane};
 
@@ -32,13 +32,14 @@ impl Road {
         })
     }
 
-    fn connect(&self) -> Box<dyn Transport> {
-        bus::connect(&self.address, soon()).unwrap()
+    fn connect(&self) -> Result<Box<dyn Transport>, Error> {
+        bus::connect(&self.address, soon())
     }
 }
 
+/// Far more than a loaded machine needs.
 fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(5)
+    Instant::now() + WAIT
 }
 
 /// A mailbox that no other test uses.
@@ -58,163 +59,191 @@ fn parcels(range: std::ops::Range<usize>) -> Vec<Parcel> {
         .collect()
 }
 
-/// Everything that is there now.
-fn drain(bus: &mut dyn Transport, of: &AgentName, wait: Duration) -> Vec<Parcel> {
-    let mut found = Vec::new();
-    let mut wait = wait;
-    loop {
-        let fetched = bus.fetch(of, 100, wait).unwrap();
-        if fetched.is_empty() {
-            return found;
+/// Publishes all of them.
+fn publish(bus: &mut dyn Transport, to: &AgentName, batch: &[Parcel]) -> Result<(), Error> {
+    let published = bus.publish(to, batch, soon());
+    match published.trouble {
+        Some(error) => Err(error),
+        None => {
+            assert_eq!(published.confirmed, batch.len());
+            Ok(())
         }
-        wait = Duration::from_millis(300);
-        let tokens: Vec<String> = fetched.iter().map(|d| d.token.clone()).collect();
-        found.extend(fetched.into_iter().map(|d| d.parcel.unwrap()));
-        bus.settle(of, &tokens).unwrap();
     }
 }
 
-const WAIT: Duration = Duration::from_secs(5);
+/// The next `count` messages, and that there are no more.
+fn drain(bus: &mut dyn Transport, of: &AgentName, count: usize) -> Result<Vec<Parcel>, Error> {
+    let mut found = Vec::new();
+    let end = soon();
+    loop {
+        let wait = match found.len() < count {
+            true => WAIT,
+            false => Duration::from_millis(100),
+        };
+        let fetched = bus.fetch(of, 100, wait)?;
+        if fetched.is_empty() && (found.len() >= count || Instant::now() > end) {
+            return Ok(found);
+        }
+        let tokens: Vec<String> = fetched.iter().map(|d| d.token.clone()).collect();
+        found.extend(fetched.into_iter().map(|d| d.parcel.unwrap()));
+        bus.settle(of, &tokens)?;
+    }
+}
 
-fn messages_come_whole_and_in_order(road: &Road) {
+const WAIT: Duration = Duration::from_secs(60);
+
+fn messages_come_whole_and_in_order(road: &Road) -> Result<(), Error> {
     let name = fresh("order");
-    let mut bus = road.connect();
     let mut sent = parcels(0..300);
     sent[0].bytes = Vec::new();
     sent[1].bytes = (0..=255).cycle().take(100_000).collect();
     sent[2].lane = Lane::Urgent;
     sent[2].expiry = Some(4_000_000_000);
-    let published = bus.publish(&name, &sent, soon());
-    assert!(published.trouble.is_none(), "{:?}", published.trouble);
-    assert_eq!(published.confirmed, 300);
-    let mut came = drain(road.connect().as_mut(), &name, WAIT);
+    publish(road.connect()?.as_mut(), &name, &sent)?;
+    let mut came = drain(road.connect()?.as_mut(), &name, 300)?;
     // Directories give out the urgent lane first.
-    let key = |parcel: &Parcel| parcel.id;
     if road.address.kind == bus::Kind::Files {
-        came.sort_by_key(key);
+        came.sort_by_key(|parcel| parcel.id);
     }
     assert_eq!(came.len(), 300);
     assert!(came == sent, "other bytes, or another order");
+    Ok(())
 }
 
-fn what_a_dead_reader_had_fetched_comes_again_first(road: &Road) {
+fn what_a_dead_reader_had_fetched_comes_again_first(road: &Road) -> Result<(), Error> {
     let name = fresh("reader");
     let sent = parcels(0..20);
-    assert_eq!(road.connect().publish(&name, &sent, soon()).confirmed, 20);
-    {
-        let mut reader = road.connect();
-        let fetched = reader.fetch(&name, 7, WAIT).unwrap();
-        assert!(!fetched.is_empty() && fetched.len() <= 20);
-        let first: Vec<String> = fetched.iter().take(2).map(|d| d.token.clone()).collect();
-        reader.settle(&name, &first).unwrap();
-        if road.address.kind == bus::Kind::Files {
-            // The lease of a directory outlives this process's thread: another test holds it.
-            return;
-        }
+    publish(road.connect()?.as_mut(), &name, &sent)?;
+    let mut reader = road.connect()?;
+    let fetched = reader.fetch(&name, 7, WAIT)?;
+    assert!(!fetched.is_empty() && fetched.len() <= 20);
+    let first: Vec<String> = fetched.iter().take(2).map(|d| d.token.clone()).collect();
+    reader.settle(&name, &first)?;
+    drop(reader);
+    // The lease of a directory outlives this process's thread: another test holds it.
+    if road.address.kind != bus::Kind::Files {
+        let rest = &sent[first.len()..];
+        let came = drain(road.connect()?.as_mut(), &name, rest.len())?;
+        assert_eq!(came, rest, "all that was not settled, in order");
     }
-    let came = drain(road.connect().as_mut(), &name, WAIT);
-    assert_eq!(came, sent[2..], "all that was not settled, in order");
+    Ok(())
 }
 
-fn depth_is_what_is_not_settled(road: &Road) {
+fn depth_is_what_is_not_settled(road: &Road) -> Result<(), Error> {
     let name = fresh("depth");
-    let mut bus = road.connect();
-    bus.declare(&name).unwrap();
-    bus.declare(&name).unwrap();
-    assert_eq!(bus.depth(&name).unwrap(), 0);
-    assert_eq!(bus.publish(&name, &parcels(0..5), soon()).confirmed, 5);
-    await_depth(bus.as_mut(), &name, 5);
-    assert_eq!(drain(bus.as_mut(), &name, WAIT).len(), 5);
-    await_depth(bus.as_mut(), &name, 0);
-    assert!(bus.fetch(&name, 1, Duration::ZERO).unwrap().is_empty());
+    let mut bus = road.connect()?;
+    bus.declare(&name)?;
+    bus.declare(&name)?;
+    assert_eq!(bus.depth(&name)?, 0);
+    publish(bus.as_mut(), &name, &parcels(0..5))?;
+    await_depth(bus.as_mut(), &name, 5)?;
+    assert_eq!(drain(bus.as_mut(), &name, 5)?.len(), 5);
+    await_depth(bus.as_mut(), &name, 0)?;
+    assert!(bus.fetch(&name, 1, Duration::ZERO)?.is_empty());
+    Ok(())
 }
 
-fn await_depth(bus: &mut dyn Transport, name: &AgentName, wanted: u64) {
+/// Counts follow a little later than confirmations.
+fn await_depth(bus: &mut dyn Transport, name: &AgentName, wanted: u64) -> Result<(), Error> {
     let end = soon();
-    while bus.depth(name).unwrap() != wanted {
-        assert!(
-            Instant::now() < end,
-            "depth is {}",
-            bus.depth(name).unwrap()
-        );
+    loop {
+        let depth = bus.depth(name)?;
+        if depth == wanted {
+            return Ok(());
+        }
+        assert!(Instant::now() < end, "depth is {depth}, not {wanted}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
-fn a_reader_that_waits_is_woken(road: &Road) {
+fn a_reader_that_waits_is_woken(road: &Road) -> Result<(), Error> {
     let name = fresh("wait");
-    let mut reader = road.connect();
-    reader.declare(&name).unwrap();
+    let mut reader = road.connect()?;
+    reader.declare(&name)?;
     let start = Instant::now();
     assert!(
         reader
-            .fetch(&name, 1, Duration::from_millis(200))
-            .unwrap()
+            .fetch(&name, 1, Duration::from_millis(200))?
             .is_empty()
     );
     assert!(
         start.elapsed() >= Duration::from_millis(150),
         "it did not wait"
     );
-    let sender = road.address.clone();
-    let to = name.clone();
-    let thread = std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(200));
-        let mut bus = bus::connect(&sender, soon()).unwrap();
-        assert_eq!(bus.publish(&to, &parcels(0..1), soon()).confirmed, 1);
-    });
-    let came = reader.fetch(&name, 1, WAIT).unwrap();
-    thread.join().unwrap();
+    let came = std::thread::scope(|scope| {
+        let sender = scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(200));
+            publish(road.connect()?.as_mut(), &name, &parcels(0..1))
+        });
+        let came = reader.fetch(&name, 1, WAIT);
+        sender.join().unwrap().and(came)
+    })?;
     assert_eq!(came.len(), 1);
-    reader.settle(&name, &[came[0].token.clone()]).unwrap();
+    reader.settle(&name, &[came[0].token.clone()])
 }
 
-fn mailboxes_are_apart(road: &Road) {
+fn mailboxes_are_apart(road: &Road) -> Result<(), Error> {
     let (one, other) = (fresh("a"), fresh("a.b"));
-    let mut bus = road.connect();
-    assert_eq!(bus.publish(&one, &parcels(0..2), soon()).confirmed, 2);
-    assert_eq!(bus.publish(&other, &parcels(7..8), soon()).confirmed, 1);
-    assert_eq!(drain(bus.as_mut(), &other, WAIT)[0].bytes, b"7\n");
-    assert_eq!(drain(bus.as_mut(), &one, WAIT).len(), 2);
+    let mut bus = road.connect()?;
+    publish(bus.as_mut(), &one, &parcels(0..2))?;
+    publish(bus.as_mut(), &other, &parcels(7..8))?;
+    assert_eq!(drain(bus.as_mut(), &other, 1)?[0].bytes, b"7\n");
+    assert_eq!(drain(bus.as_mut(), &one, 2)?.len(), 2);
+    Ok(())
 }
 
-fn a_mark_stays(road: &Road) {
+fn a_mark_stays(road: &Road) -> Result<(), Error> {
     let name = fresh("mark").to_string().replace('.', "");
-    let mut bus = road.connect();
-    assert!(!bus.mark(&name, false).unwrap());
-    assert!(bus.mark(&name, true).unwrap());
-    assert!(road.connect().mark(&name, false).unwrap());
-    bus.ping().unwrap();
-    bus.frailty().unwrap();
+    let mut bus = road.connect()?;
+    assert!(!bus.mark(&name, false)?);
+    assert!(bus.mark(&name, true)?);
+    assert!(road.connect()?.mark(&name, false)?);
+    bus.ping()?;
+    bus.frailty().map(drop)
 }
 
-fn what_is_too_long_is_refused_and_the_rest_goes(road: &Road) {
+fn what_is_too_long_is_refused_and_the_rest_goes(road: &Road) -> Result<(), Error> {
     let name = fresh("long");
-    let mut bus = road.connect();
+    let mut bus = road.connect()?;
     let limit = bus.limit();
     if limit <= 1 << 20 {
         let mut long = parcels(0..1);
         long[0].bytes = vec![b'x'; limit + 2048];
         let published = bus.publish(&name, &long, soon());
         assert_eq!(published.confirmed, 0);
-        assert!(!published.trouble.unwrap().mends());
-        bus = road.connect();
+        let trouble = published.trouble.unwrap();
+        if trouble.mends() {
+            return Err(trouble);
+        }
+        bus = road.connect()?;
     }
     let mut most = parcels(0..1);
     most[0].bytes = vec![b'x'; limit.min(1 << 20) - 4096];
-    let published = bus.publish(&name, &most, soon());
-    assert_eq!(published.confirmed, 1, "{:?}", published.trouble);
-    assert_eq!(drain(bus.as_mut(), &name, WAIT), most);
+    publish(bus.as_mut(), &name, &most)?;
+    assert_eq!(drain(bus.as_mut(), &name, 1)?, most);
+    Ok(())
 }
 
+/// Every case. Each question has its bound, which a machine under load may break: then the case
+/// is tried again from its start. What a bus does wrong is an assertion, and is not.
 fn contract(road: &Road) {
-    messages_come_whole_and_in_order(road);
-    what_a_dead_reader_had_fetched_comes_again_first(road);
-    depth_is_what_is_not_settled(road);
-    a_reader_that_waits_is_woken(road);
-    mailboxes_are_apart(road);
-    a_mark_stays(road);
-    what_is_too_long_is_refused_and_the_rest_goes(road);
+    let cases = [
+        messages_come_whole_and_in_order,
+        what_a_dead_reader_had_fetched_comes_again_first,
+        depth_is_what_is_not_settled,
+        a_reader_that_waits_is_woken,
+        mailboxes_are_apart,
+        a_mark_stays,
+        what_is_too_long_is_refused_and_the_rest_goes,
+    ];
+    for case in cases {
+        let mut tries = 0;
+        while let Err(error) = case(road) {
+            tries += 1;
+            assert!(error.mends() && tries < 20, "{error}, {tries} times");
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    }
 }
 
 #[test]

@@ -408,17 +408,27 @@ impl Amqp {
         let mut arguments = QueueDeclareArguments::durable_client_named(name);
         arguments.passive(!make);
         let channel = self.channel()?;
+        let (tell, mut heard) = mpsc::unbounded_channel();
+        self.ask(PATIENCE, channel.register_callback(Ear(tell)))?;
         match self.ask(PATIENCE, channel.queue_declare(arguments)) {
             Ok(_) => Ok(true),
             Err(error) if make => Err(error),
-            // A question for what is not there costs the channel.
-            Err(_) if self.is_open() => {
+            Err(error) => {
+                // A question for what is not there costs the channel, and only then it is not there.
                 self.channel = None;
-                self.channel().map(|_| false)
+                match heard.try_recv() {
+                    Ok(Heard::Closed(why)) if is_missing(&why) => Ok(false),
+                    Ok(Heard::Closed(why)) => Err(by_words(self.runtime.bus(), &why)),
+                    _ => Err(error),
+                }
             }
-            Err(error) => Err(error),
         }
     }
+}
+
+/// Whether a channel was closed because there is no such queue, and not because it is not ready.
+fn is_missing(why: &str) -> bool {
+    why.contains("404") && why.contains("no queue")
 }
 
 fn delivery(tag: u64, properties: &BasicProperties, bytes: Vec<u8>) -> Delivery {

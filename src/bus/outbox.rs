@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::breaker::{Advice, Breaker, Trouble, advise};
-use super::{Address, CONNECT, Error, Parcel, Transport, WINDOW, connect, left};
+use super::{Address, Away, CONNECT, Error, Parcel, Transport, WINDOW, connect, left};
 use crate::id::AgentName;
 use crate::spool::{Clock, Entry, Id, Mailbox, Spool};
 use crate::swarm::{Root, files};
@@ -145,17 +145,30 @@ impl Outbox {
     pub fn drain(&self, names: &[AgentName], by: Instant, force: bool) -> Report {
         let mut report = Report::default();
         if let Err(error) = self.drain_into(&mut report, names, by, force) {
-            if error.mends() {
-                let now = Clock::Kernel.now().micros / 1000;
-                report.fell = self
-                    .breaker
-                    .failed(&error.to_string(), now)
-                    .unwrap_or_default();
-                report.alone_until_ms = self.breaker.read().map(|trouble| trouble.until_ms);
-            }
-            report.trouble = Some(error);
+            self.failed(error, &mut report);
         }
         report
+    }
+
+    /// What it comes to when nothing was heard from one who drains.
+    pub fn hangs(&self, waited: Duration) -> Report {
+        let mut report = Report::default();
+        let error = Error::Away {
+            bus: self.address.to_string(),
+            why: Away::Silent(waited),
+        };
+        self.failed(error, &mut report);
+        report
+    }
+
+    fn failed(&self, error: Error, report: &mut Report) {
+        if error.mends() {
+            let now = Clock::Kernel.now().micros / 1000;
+            let noted = self.breaker.failed(&error.to_string(), now);
+            report.fell = noted.unwrap_or_default();
+            report.alone_until_ms = self.breaker.read().map(|trouble| trouble.until_ms);
+        }
+        report.trouble = Some(error);
     }
 
     fn drain_into(
@@ -337,8 +350,10 @@ impl Outbox {
         for name in names {
             let mailbox = self.spool.mailbox(name)?;
             let Some(_lock) = lock(mailbox.path(), by)? else {
-                let path = mailbox.path().join(".drain");
-                return Err(Error::io(path)(std::io::ErrorKind::ResourceBusy.into()));
+                return Err(Error::Away {
+                    bus: self.address.to_string(),
+                    why: Away::NotReady(format!("another process sends to {name} just now")),
+                });
             };
             for entry in mailbox.list()?.iter().filter(|entry| entry.held) {
                 if entry.name.id.seconds() + TOO_OLD < now {

@@ -164,14 +164,14 @@ pub(super) fn waiting(outbox: &Outbox, names: &[AgentName]) -> Result<HashSet<Id
 
 /// Drains within [`PATIENCE`], whatever the server and its client do: what has not returned by
 /// then goes on without anybody waiting for it.
-pub(super) fn drain(outbox: Outbox, names: Vec<AgentName>) -> (Arc<Outbox>, Option<Report>) {
+pub(super) fn drain(outbox: Outbox, names: Vec<AgentName>) -> (Arc<Outbox>, Report) {
     let outbox = Arc::new(outbox);
     if let Some(until_ms) = outbox.alone_until() {
         let report = Report {
             alone_until_ms: Some(until_ms),
             ..Report::default()
         };
-        return (outbox, Some(report));
+        return (outbox, report);
     }
     let (tell, told) = mpsc::channel();
     let by = Instant::now() + PATIENCE;
@@ -184,6 +184,7 @@ pub(super) fn drain(outbox: Outbox, names: Vec<AgentName>) -> (Arc<Outbox>, Opti
         Ok(_) => told.recv_timeout(PATIENCE + PATIENCE / 10).ok(),
         Err(_) => None,
     };
+    let report = report.unwrap_or_else(|| outbox.hangs(PATIENCE));
     (outbox, report)
 }
 

@@ -1139,17 +1139,16 @@ impl Sender<'_> {
         sent: &mut [Sent],
         out: &mut Out,
     ) -> Result {
-        let (outbox, report) = mail_bus::drain(outbox, names.to_vec());
+        let (outbox, mut report) = mail_bus::drain(outbox, names.to_vec());
         // A backlog may be long: it is not read to learn that nothing went.
-        let waiting = match &report {
-            Some(report) if report.confirmed == 0 && report.alone_until_ms.is_some() => None,
-            _ => Some(mail_bus::waiting(&outbox, names)?),
+        let waiting = match report.confirmed == 0 && report.alone_until_ms.is_some() {
+            true => None,
+            false => Some(mail_bus::waiting(&outbox, names)?),
         };
         for one in sent.iter_mut().filter(|one| one.state == "delivered") {
             let waits = waiting.as_ref().is_none_or(|ids| ids.contains(&one.id));
             one.state = if waits { "spooled" } else { "confirmed" };
         }
-        let mut report = report.unwrap_or_default();
         mail_bus::say(TOOL, outbox.address(), &report);
         if let Some(error) = report.trouble.take_if(|error| !error.mends()) {
             // It will not mend by waiting: what was to be sent now is not sent.

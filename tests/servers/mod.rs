@@ -1,13 +1,16 @@
 //! Real servers for the tests: each a plain process on private loopback ports with a directory of
 //! its own, killed for sure when this process ends, however it ends.
 //!
-//! A shell stands between: it starts the server in a session of its own and reads from a pipe that
-//! only we hold. When we are gone the read ends, and it kills the whole session.
+//! A shell stands between, in a process group of its own, so that a Ctrl-C for us is none for it: it
+//! starts the server in a session of its own and reads from a pipe that only we hold. When we are
+//! gone, by whatever end, the read ends too: it kills the whole session and removes the directory.
 
 #![allow(clippy::print_stderr)] // What is skipped is said loudly.
 
 use std::fs;
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
@@ -24,6 +27,8 @@ pub(crate) enum Kind {
 
 pub(crate) const KINDS: [Kind; 4] = [Kind::Redis, Kind::Nats, Kind::Rabbit, Kind::Kafka];
 
+/// RabbitMQ and Kafka take seconds; on a machine where everybody builds, a minute and more.
+const SLOWEST_START: Duration = Duration::from_secs(240);
 const USER: &str = "swarm";
 const PASSWORD: &str = "correct horse/battery@staple";
 
@@ -65,6 +70,13 @@ pub(crate) fn can(kind: Kind) -> bool {
         eprintln!("{said}");
     }
     there
+}
+
+/// Whether a process is gone, or only waits to be looked after.
+fn has_ended(pid: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(") ").map(|(_, rest)| rest);
+    state.is_none_or(|state| state.starts_with('Z'))
 }
 
 fn on_path(program: &str) -> bool {
@@ -287,8 +299,22 @@ impl Server {
         java
     }
 
-    /// Starts it, on the data that is there.
+    /// Starts it, on the data that is there, and waits until it answers.
     pub(crate) fn run(&mut self) {
+        for _ in 0..3 {
+            self.launch();
+            match self.await_ready() {
+                Ok(()) => return,
+                // Another program may have taken one of its ports while it was down.
+                Err(why) => eprintln!("{:?} did not start, once more: {why}", self.kind),
+            }
+            self.kill();
+        }
+        let log = fs::read_to_string(self.dir.join("server.log")).unwrap_or_default();
+        panic!("{:?} does not start: {log}", self.kind);
+    }
+
+    fn launch(&mut self) {
         let start = match self.kind {
             Kind::Redis => "setsid redis-server redis.conf".to_owned(),
             Kind::Nats => {
@@ -304,13 +330,17 @@ impl Server {
         // epmd would stay behind and listen everywhere: ours is started first, and ended with the rest.
         let before = match self.kind {
             Kind::Rabbit => format!(
-                "setsid epmd -address 127.0.0.1 -port {epmd} </dev/null >epmd.log 2>&1 & echo $! >epmd.pid\n"
+                "setsid epmd -address 127.0.0.1 -port {epmd} </dev/null >epmd.log 2>&1 3<&- &\n\
+                 echo $! >epmd.pid\nfor _ in $(seq 200); do epmd -port {epmd} -names >/dev/null 2>&1 && break; sleep 0.05; done\n"
             ),
             _ => String::new(),
         };
         let script = format!(
-            "exec 3<&0\n{before}{start} </dev/null >>server.log 2>&1 &\necho $! >pid.new && mv pid.new pid\nread _ <&3\n\
-             kill -KILL -$(cat pid) 2>/dev/null\ntest -f epmd.pid && kill -KILL $(cat epmd.pid) 2>/dev/null\ntrue\n"
+            "trap '' INT TERM HUP\nexec 3<&0\n{before}{start} </dev/null >>server.log 2>&1 3<&- &\n\
+             echo $! >pid.new && mv pid.new pid\nread said <&3\n\
+             for pid in -$(cat pid) $(cat epmd.pid 2>/dev/null); do kill -KILL $pid 2>/dev/null; done\nwait\n\
+             if [ \"$said\" != stay ] && [ -z \"$SPORE_TEST_KEEP\" ]; then\n\
+             umount -l \"$PWD\" 2>/dev/null\nrm -rf \"$PWD\" || {{ sleep 1; rm -rf \"$PWD\"; }}\nfi\n"
         );
         drop(fs::remove_file(self.dir.join("pid")));
         let at = self.dir.display().to_string();
@@ -335,49 +365,52 @@ impl Server {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
+            .process_group(0)
             .spawn()
             .unwrap();
         self.shell = Some(shell);
-        self.await_ready();
     }
 
-    /// Waits until it answers.
-    pub(crate) fn await_ready(&self) {
-        let end = Instant::now() + Duration::from_secs(90);
-        let reaches = |port: u16| TcpStream::connect(("127.0.0.1", port)).is_ok();
-        while !(reaches(self.ports[0]) && reaches(self.ports[1])) {
-            assert!(
-                Instant::now() < end,
-                "{:?} did not start: see {}",
-                self.kind,
-                self.dir.display()
-            );
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        // A port that is open is not a server that is ready.
+    /// Waits until it answers; an error when it ended, or is not ready after minutes.
+    fn await_ready(&self) -> Result<(), String> {
+        let end = Instant::now() + SLOWEST_START;
+        let pid = self.pid();
         let address = sporekit::bus::Address::read(&self.url()).unwrap();
-        loop {
-            let by = Instant::now() + Duration::from_secs(2);
-            let ready = sporekit::bus::connect(&address, by).and_then(|mut bus| {
-                bus.declare(&"ready".parse().unwrap())?;
-                bus.ping()
-            });
-            match ready {
-                Ok(()) => return,
-                Err(error) => assert!(Instant::now() < end, "{:?}: {error}", self.kind),
+        let mut said = "its ports are closed".to_owned();
+        while Instant::now() < end {
+            if has_ended(&pid) {
+                return Err(format!("it ended; {said}"));
             }
-            std::thread::sleep(Duration::from_millis(100));
+            // A port that is open is not a server that is ready.
+            if self.is_listening(0) && self.is_listening(1) {
+                let by = Instant::now() + Duration::from_secs(2);
+                let ready = sporekit::bus::connect(&address, by).and_then(|mut bus| {
+                    bus.declare(&"ready".parse().unwrap())?;
+                    bus.ping()
+                });
+                match ready {
+                    Ok(()) => return Ok(()),
+                    Err(error) => said = error.to_string(),
+                }
+            }
+            std::thread::sleep(Duration::from_millis(50));
         }
+        Err(said)
+    }
+
+    fn is_listening(&self, port: usize) -> bool {
+        TcpStream::connect(("127.0.0.1", self.ports[port])).is_ok()
     }
 
     fn pid(&self) -> String {
         let file = self.dir.join("pid");
-        loop {
+        for _ in 0..12_000 {
             if let Ok(pid) = fs::read_to_string(&file) {
                 return pid.trim().to_owned();
             }
             std::thread::sleep(Duration::from_millis(5));
         }
+        panic!("no shell started {:?} in {}", self.kind, self.dir.display());
     }
 
     fn signal(&self, signal: &str) {
@@ -399,13 +432,28 @@ impl Server {
         self.signal("-CONT");
     }
 
-    /// `kill -9`.
+    /// `kill -9`; returns when it is gone and its ports are free.
     pub(crate) fn kill(&mut self) {
+        let Some(mut shell) = self.shell.take() else {
+            return;
+        };
         self.signal("-9");
-        if let Some(mut shell) = self.shell.take() {
-            drop(shell.stdin.take());
-            drop(shell.wait());
+        if let Some(mut tell) = shell.stdin.take() {
+            drop(tell.write_all(b"stay\n"));
         }
+        drop(shell.wait());
+        let used = match self.kind {
+            Kind::Redis | Kind::Nats => 2,
+            Kind::Kafka => 3,
+            Kind::Rabbit => 4,
+        };
+        for _ in 0..1200 {
+            if !(0..used).any(|port| self.is_listening(port)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("{:?} is killed and listens", self.kind);
     }
 
     /// Removes what it had stored.
