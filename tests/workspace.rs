@@ -419,24 +419,134 @@ fn a_disk_that_is_full_half_way_leaves_no_trace() {
     // Files whose sizes are not known before git wrote them, because of the attributes.
     let made = sh("cd disk && git init -q -b main app && cd app && echo '* text=auto' > .gitattributes
         for n in $(seq 8); do head -c 1000000 /dev/urandom > f$n; done; git add -A; git commit -qm first");
-    let output = place
-        .command(env!("CARGO_BIN_EXE_worktree-spawn"))
-        .args(["-C", "disk/app", "-n", "6"])
-        .output()
-        .unwrap();
-    let left = place.command("sh").args(["-c", "cd disk/app; git for-each-ref --format='%(refname)'; ls .git/worktrees .git/spore/spawn ../app.swarm/wt ../app.swarm/mail; git fsck"]).output().unwrap();
-    let works = sh("worktree=$(true); cd disk/app && git status --porcelain");
+    let spawn = |count: &str| {
+        let output = place
+            .command(env!("CARGO_BIN_EXE_worktree-spawn"))
+            .args(["-C", "disk/app", "-n", count])
+            .output()
+            .unwrap();
+        let left = place.command("sh").args(["-c", "cd disk/app; git for-each-ref --format='%(refname)'; ls .git/worktrees .git/spore/spawn ../app.swarm/wt ../app.swarm/mail; git fsck"]).output().unwrap();
+        (output, String::from_utf8(left.stdout).unwrap())
+    };
+    let many = spawn("6");
+    // What a tree gets beside its files is not counted beforehand.
+    let more = sh(
+        "cd disk/app && echo /big > .git/info/exclude && echo big > .worktreeinclude && head -c 12000000 /dev/urandom > big",
+    );
+    let one = spawn("1");
+    let works = sh("cd disk/app && git status --porcelain");
     sh("umount disk");
-    assert!(made && works);
+    assert!(made && more && works);
+    for ((output, left), why) in [(many, "MiB, "), (one, "No space left")] {
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains(why), "{said}");
+        let left: Vec<&str> = left
+            .lines()
+            .filter(|line| !line.is_empty() && !line.ends_with(':'))
+            .collect();
+        assert_eq!(left, ["refs/heads/main"], "{said}");
+    }
+}
+
+/// A spawn costs no more processes than `git worktree add` does: they are most of what a small
+/// tree costs.
+#[test]
+fn a_small_tree_takes_few_processes() {
+    let place = Place::new();
+    fs::create_dir(place.top.join("bin")).unwrap();
+    let git = place.command("sh").args(["-c", "command -v git"]).output();
+    let git = String::from_utf8(git.unwrap().stdout).unwrap();
+    let script = format!(
+        "#!/bin/sh\necho \"$*\" >> {}\nexec {} \"$@\"\n",
+        place.top.join("log").display(),
+        git.trim()
+    );
+    fs::write(place.top.join("bin/git"), script).unwrap();
+    fs::set_permissions(place.top.join("bin/git"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let path = format!("{}:{path}", place.top.join("bin").display());
+    let mut started = Vec::new();
+    for names in [&["first"][..], &["a"], &["b", "c", "d"]] {
+        let status = place
+            .spawning(names)
+            .env("PATH", &path)
+            .stdout(Stdio::null())
+            .status();
+        assert!(status.unwrap().success());
+        let log = fs::read_to_string(place.top.join("log")).unwrap();
+        fs::remove_file(place.top.join("log")).unwrap();
+        started.push(log);
+    }
+    let counts: Vec<usize> = started.iter().map(|log| log.lines().count()).collect();
+    assert_eq!(counts, [3, 2, 2], "{started:?}");
+    place.is_as_git_makes_it("d");
+}
+
+#[test]
+fn names_come_on_standard_input_and_a_branch_with_work_is_passed_over() {
+    let place = Place::new();
+    place.git("app", "branch swarm/kiro-1");
+    fs::write(place.top.join("names"), "ada\n{\"instance_id\":\"bob\"}\n").unwrap();
+    let names = fs::File::open(place.top.join("names")).unwrap();
+    let output = place.spawning(&["-q"]).stdin(names).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(place.tree("ada").is_dir() && place.tree("bob").is_dir());
+    place.spawn(&["-q", "-n", "2"]);
+    assert!(!place.tree("kiro-1").exists());
+    assert!(place.tree("kiro-2").is_dir() && place.tree("kiro-3").is_dir());
+}
+
+#[test]
+fn a_slot_whose_ports_somebody_listens_on_is_passed_over() {
+    let place = Place::new();
+    let held = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = held.local_addr().unwrap().port();
+    fs::write(
+        place.app().join("swarm.toml"),
+        format!("[ports]\nbase = {}\nsize = 4\n", port - 6),
+    )
+    .unwrap();
+    let line = place.spawn(&["-q", "a"]);
+    let record: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let base = record["port_base"].as_u64().unwrap();
+    assert!(
+        !(base..base + 4).contains(&port.into()),
+        "{base} to {} with {port} in use",
+        base + 3
+    );
+    assert!(record["slot"].as_u64().unwrap() > 1);
+}
+
+#[test]
+fn a_tree_that_cannot_be_read_does_not_hide_the_others() {
+    let place = Place::new();
+    place.spawn(&["a", "b", "c"]);
+    fs::write(place.app().join(".git/worktrees/b/index"), "no index").unwrap();
+    fs::write(place.tree("c").join("new"), "").unwrap();
+    let output = place.spawning(&["--list"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{output:?}");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("No space left"), "{said}");
-    let left = String::from_utf8(left.stdout).unwrap();
-    let left: Vec<&str> = left
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.starts_with("worktree-spawn: \"b\" cannot be looked at: "),
+        "{said}"
+    );
+    let table = String::from_utf8(output.stdout).unwrap();
+    let rows: Vec<Vec<&str>> = table
         .lines()
-        .filter(|line| !line.is_empty() && !line.ends_with(':'))
+        .map(|row| row.split_whitespace().collect())
         .collect();
-    assert_eq!(left, ["refs/heads/main"]);
+    let dirty: Vec<&str> = rows.iter().skip(1).map(|row| row[7]).collect();
+    assert_eq!(dirty, ["0", "?", "1"], "{table}");
+    let output = place.spawning(&["--list", "--json"]).output().unwrap();
+    let records = String::from_utf8(output.stdout).unwrap();
+    let records: Vec<serde_json::Value> = records
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(records.len(), 3);
+    assert!(records[1]["dirty"].is_null() && records[1]["why"].is_string());
+    assert_eq!(records[2]["dirty"], 1);
 }
 
 #[test]

@@ -8,6 +8,8 @@ use anyhow::Context;
 
 use super::error::{self, Failure};
 use super::{Result, Tool};
+use crate::swarm::Root;
+use crate::workspace::Tree;
 
 /// Opens `name`, or standard input for `-`.
 pub fn open(name: &str) -> Result<Box<dyn BufRead>> {
@@ -40,4 +42,44 @@ pub fn whole(mut reader: impl Read, what: &str, limit: u64) -> Result<Vec<u8>> {
         );
     }
     Ok(bytes)
+}
+
+/// The worktrees of the agents that are named, or all.
+pub fn trees(root: &Root, names: &[String]) -> Result<Vec<Tree>> {
+    let all = Tree::all(root)?;
+    match names.is_empty() {
+        true => Ok(all),
+        false => Ok(Tree::named(&all, names)?),
+    }
+}
+
+/// Names of agents on standard input, a line each: a name, or a JSON record with `agent` or
+/// `instance_id`. `hint` tells whoever named nobody what to type.
+pub fn agents(hint: &str) -> Result<Vec<String>> {
+    let nobody = || Failure::usage("nobody is named").hint(hint);
+    if error::stdin_is_terminal() {
+        return Err(nobody().into());
+    }
+    let mut names = Vec::new();
+    for (number, line) in open("-")?.lines().enumerate() {
+        let line = line.context("standard input")?;
+        let line = line.trim();
+        let wrong =
+            |why: String| Failure::usage(format!("standard input, line {}: {why}", number + 1));
+        if line.starts_with('{') {
+            let record: serde_json::Value =
+                serde_json::from_str(line).map_err(|error| wrong(error.to_string()))?;
+            let name = record.get("agent").or(record.get("instance_id"));
+            let name = name
+                .and_then(|name| name.as_str())
+                .ok_or_else(|| wrong("no \"agent\" and no \"instance_id\"".to_owned()))?;
+            names.push(name.to_owned());
+        } else if !line.is_empty() {
+            names.push(line.to_owned());
+        }
+    }
+    match names.is_empty() {
+        true => Err(nobody().into()),
+        false => Ok(names),
+    }
 }

@@ -9,13 +9,13 @@ use anyhow::Context;
 use super::args::{RootArgs, duration};
 use super::error::{Failure, say};
 use super::output::shown;
-use super::{Example, Manual, Out, Result, Status, Tool};
+use super::{Example, Manual, Out, Result, Status, Tool, input};
 use crate::action::Wire;
 use crate::integrate::run::{self, Outcome, Request};
 use crate::integrate::{self, bundle, check, report};
 use crate::swarm::config::{MergeMode, MergeOrder, MergePolicy};
 use crate::swarm::{Config, Root, root};
-use crate::workspace::{Git, Tree, forecast};
+use crate::workspace::{Git, forecast};
 
 const MANUAL: Manual = Manual {
     description: "\
@@ -352,11 +352,7 @@ impl Args {
         let repository = run::repository_of(root)?;
         let git = Git::at(&repository.common_dir);
         let into = run::target(&git, root, request.into.as_deref())?;
-        let all = Tree::all(root)?;
-        let trees = match self.names.is_empty() {
-            true => all,
-            false => Tree::named(&all, &self.names)?,
-        };
+        let trees = input::trees(root, &self.names)?;
         let sides = forecast::sides(&git, &into, &trees)?;
         let pairs = forecast::foresee(repository, &sides)?;
         for pair in &pairs {

@@ -1,20 +1,19 @@
 //! `worktree-reap`: saves everything in a tree, then removes what is finished.
 
-use std::io::{BufRead, Write};
-
-use anyhow::Context;
+use std::io::Write;
 
 use super::args::RootArgs;
-use super::error::{Failure, complain, say, stdin_is_terminal};
+use super::error::{complain, say};
 use super::output::shown;
 use super::worktree_show::bytes;
 use super::worktree_spawn::request;
 use super::{Example, Manual, Out, Result, Status, Tool, input};
 use crate::swarm::{Config, Journal, Root, root};
 use crate::workspace::cache::{self, Cache};
+use crate::workspace::life::Processes;
 use crate::workspace::list::{self, Facts};
 use crate::workspace::reap::{self, Objection, Which};
-use crate::workspace::{Tree, spawn};
+use crate::workspace::{Tree, settle, spawn};
 
 const MANUAL: Manual = Manual {
     description: "\
@@ -201,33 +200,30 @@ impl Tool for Args {
             return self.show_saved(&root, out);
         }
         if !self.dry_run {
-            for settled in spawn::settle(&root)? {
+            for settled in settle::settle(&root)? {
                 say(&format!("worktree-reap: {settled}\n"));
             }
         }
         if let Some(reference) = &self.restore {
             return self.restore(&root, &config, reference, out);
         }
-        let all = Tree::all(&root)?;
         let chosen = self.done || self.dead || self.landed;
         if self.cache {
-            let trees = match self.names.is_empty() {
-                true => all,
-                false => Tree::named(&all, &self.names)?,
-            };
+            let trees = input::trees(&root, &self.names)?;
             return self.drop_caches(&root, &config, trees, out);
         }
         let names = match self.names.is_empty() && !chosen {
-            true => piped()?,
+            true => input::agents("worktree-reap NAME..., --done, --dead or --landed")?,
             false => self.names.clone(),
         };
+        let all = Tree::all(&root)?;
         let mut trees = Tree::named(&all, &names)?;
         let named = trees.len();
         if chosen {
             let others = all.into_iter().filter(|tree| !trees.contains(tree));
             trees.extend(others.collect::<Vec<_>>());
         }
-        let facts = list::facts(&root, &trees)?;
+        let facts = list::facts(&root, &trees);
         let journal = Journal::read(&root)?;
         let which = Which {
             done: self.done,
@@ -235,12 +231,21 @@ impl Tool for Args {
             landed: self.landed,
         };
         let mut status = Status::Done;
-        for (place, (tree, facts)) in trees.iter().zip(&facts).enumerate() {
-            if place >= named && !which.means(tree, facts, journal.state()) {
+        for (place, (tree, facts)) in trees.iter().zip(facts).enumerate() {
+            let facts = match facts {
+                Ok(facts) => facts,
+                Err(error) => {
+                    let agent = tree.identity.agent.as_str();
+                    let error = anyhow::Error::new(error).context(format!("{agent:?} is kept"));
+                    status = status.and(complain("worktree-reap", &error));
+                    continue;
+                }
+            };
+            if place >= named && !which.means(tree, &facts, journal.state()) {
                 continue;
             }
-            let objections = reap::objections(tree, facts, journal.state());
-            match self.one(&root, &config, tree, facts, objections, out) {
+            let objections = reap::objections(tree, &facts, journal.state());
+            match self.one(&root, &config, tree, &facts, objections, out) {
                 Ok(one) => status = status.and(one),
                 Err(error) => status = status.and(complain("worktree-reap", &error)),
             }
@@ -317,17 +322,18 @@ impl Args {
     }
 
     fn drop_caches(&self, root: &Root, config: &Config, trees: Vec<Tree>, out: &mut Out) -> Result {
-        let facts = list::facts(root, &trees)?;
+        let processes = Processes::now();
         let mut status = Status::Done;
         let mut found: Vec<Cache> = Vec::new();
-        for (tree, facts) in trees.iter().zip(&facts).filter(|(_, facts)| facts.there) {
-            if facts.pids.is_empty() {
+        for tree in trees.iter().filter(|tree| tree.path.is_dir()) {
+            let pids = processes.inside(&tree.path);
+            if pids.is_empty() {
                 found.extend(cache::caches(tree, &config.worktree.keep_ignored)?);
             } else {
                 let agent = tree.identity.agent.as_str();
                 say(&format!(
                     "worktree-reap: the caches of {agent:?} are kept: {}\n",
-                    Objection::Alive(facts.pids.clone())
+                    Objection::Alive(pids)
                 ));
                 status = Status::Refused;
             }
@@ -430,46 +436,6 @@ impl Args {
         }
         Ok(Status::Done)
     }
-}
-
-/// The names on standard input.
-fn piped() -> Result<Vec<String>> {
-    let nobody = || {
-        Failure::usage("nobody is named").hint("worktree-reap NAME..., --done, --dead or --landed")
-    };
-    if stdin_is_terminal() {
-        return Err(nobody().into());
-    }
-    let mut names = Vec::new();
-    for (number, line) in std::io::BufReader::new(input::stdin::<Args>()?)
-        .lines()
-        .enumerate()
-    {
-        let line = line.context("standard input")?;
-        let line = line.trim();
-        if line.starts_with('{') {
-            let record: serde_json::Value = serde_json::from_str(line).map_err(|error| {
-                Failure::usage(format!("standard input, line {}: {error}", number + 1))
-            })?;
-            let name = record
-                .get("agent")
-                .or(record.get("instance_id"))
-                .and_then(|name| name.as_str());
-            let name = name.ok_or_else(|| {
-                Failure::usage(format!(
-                    "standard input, line {}: no \"agent\" and no \"instance_id\"",
-                    number + 1
-                ))
-            })?;
-            names.push(name.to_owned());
-        } else if !line.is_empty() {
-            names.push(line.to_owned());
-        }
-    }
-    if names.is_empty() {
-        return Err(nobody().into());
-    }
-    Ok(names)
 }
 
 /// A size as people write it: `50G`, `500M`, `1.5T`, `4096`; the units are powers of 1024.

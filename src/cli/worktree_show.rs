@@ -7,7 +7,7 @@ use anstyle::{Color, RgbColor, Style};
 use anyhow::Context;
 
 use super::args::ColorWhen;
-use super::error::say;
+use super::error::{complain, say};
 use super::output::shown;
 use super::worktree_spawn::Now;
 use super::{Out, Result, Status};
@@ -22,14 +22,15 @@ use crate::swarm::config::Guard;
 use crate::theme::Scheme;
 use crate::workspace::list::{self, Facts};
 use crate::workspace::sync::Outcome;
-use crate::workspace::{Tree, environment, guard, seal};
+use crate::workspace::{Error, Tree, environment, guard, seal};
 
 /// Shows how the trees stand, and whether the seal of the main checkout holds.
 pub(super) fn list(root: &Root, trees: &[Tree], json: bool, out: &mut Out) -> Result {
-    let facts = list::facts(root, trees)?;
+    let facts = list::facts(root, trees);
+    let mut status = Status::Done;
     if json {
         for (tree, facts) in trees.iter().zip(&facts) {
-            writeln!(out, "{}", record(tree, facts))?;
+            writeln!(out, "{}", record(tree, facts.as_ref()))?;
         }
     } else if !trees.is_empty() {
         let head = [
@@ -41,17 +42,35 @@ pub(super) fn list(root: &Root, trees: &[Tree], json: bool, out: &mut Out) -> Re
             trees
                 .iter()
                 .zip(&facts)
-                .map(|(tree, facts)| row(tree, facts)),
+                .map(|(tree, facts)| row(tree, facts.as_ref().ok())),
         );
         write!(out, "{}", table(&rows))?;
+    }
+    for (tree, facts) in trees.iter().zip(facts) {
+        if let Err(error) = facts {
+            let agent = tree.identity.agent.as_str();
+            let error = anyhow::Error::new(error).context(format!("{agent:?} cannot be looked at"));
+            status = status.and(complain("worktree-spawn", &error));
+        }
     }
     if root.repository().is_some() {
         say_seal(root)?;
     }
-    Ok(Status::Done)
+    Ok(status)
 }
 
-fn row(tree: &Tree, facts: &Facts) -> Vec<String> {
+/// A tree that cannot be looked at has a question mark in each column that is not known.
+fn row(tree: &Tree, facts: Option<&Facts>) -> Vec<String> {
+    let Some(facts) = facts else {
+        let mut row = vec![
+            tree.identity.agent.to_string(),
+            Scheme::of_slot(tree.identity.slot).label(),
+            tree.identity.branch.clone().unwrap_or_default(),
+            tree.notes.base.clone(),
+        ];
+        row.extend(std::iter::repeat_n("?".to_owned(), 6));
+        return row;
+    };
     let (ahead, behind) = match facts.ahead_behind {
         Some((ahead, behind)) => (ahead.to_string(), behind.to_string()),
         None => ("?".to_owned(), "?".to_owned()),
@@ -204,9 +223,21 @@ pub(super) fn instance(root: &Root, tree: &Tree) -> Result<KiroInstance> {
     })
 }
 
-/// The record of `--list`.
-fn record(tree: &Tree, facts: &Facts) -> serde_json::Value {
+/// The record of `--list`; of a tree that cannot be looked at, `why` says the reason.
+fn record(tree: &Tree, facts: std::result::Result<&Facts, &Error>) -> serde_json::Value {
     let identity = &tree.identity;
+    let facts = match facts {
+        Ok(facts) => facts,
+        Err(error) => {
+            return serde_json::json!({
+                "v": 1, "type": "worktree", "agent": identity.agent.as_str(), "slot": identity.slot,
+                "colour": Scheme::of_slot(identity.slot).name(), "branch": identity.branch,
+                "base": tree.notes.base, "ahead": null, "behind": null, "dirty": null, "size": null,
+                "seen_at": null, "landed": null, "alive": null, "locked": tree.locked(),
+                "path": tree.path.to_string_lossy(), "why": error.to_string(),
+            });
+        }
+    };
     let seen = facts.seen.map(rfc3339);
     serde_json::json!({
         "v": 1, "type": "worktree", "agent": identity.agent.as_str(), "slot": identity.slot,

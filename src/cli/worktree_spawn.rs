@@ -20,7 +20,7 @@ use crate::theme::Scheme;
 use crate::workspace::plan::Wanted;
 use crate::workspace::spawn::{self, Request, Spawned};
 use crate::workspace::sync::{self, How};
-use crate::workspace::{Tree, adopt, environment, seal};
+use crate::workspace::{Tree, adopt, environment, seal, settle};
 
 const MANUAL: Manual = Manual {
     description: "\
@@ -53,7 +53,8 @@ is not committed, is left as it is and said; everything else is saved under `ref
 Ignored files that a tree needs come along by the patterns of `.worktreeinclude` (copied) and of
 `include` under `[worktree]` in `swarm.toml` (copied, linked or filled in).",
     input: "\
-With `--plan`, one DistributionPlan as JSON, at most 64 MiB; the agents are the members of
+The agents are named, or come on standard input, a line each: a name, or a JSON record with `agent` or
+`instance_id`. With `--plan`, one DistributionPlan as JSON, at most 64 MiB; the agents are the members of
 `instance_assignments`, in that order, with their tasks. A plan of `swarm-assign` is put in force, as
 `swarm-assign adopt` does, once all trees stand.",
     output: "\
@@ -320,7 +321,7 @@ impl Tool for Args {
             root: self.root.root.clone(),
         })?;
         if self.list {
-            let trees = chosen(&root, &self.names)?;
+            let trees = input::trees(&root, &self.names)?;
             return list(&root, &trees, self.json, out);
         }
         let config = Config::read(&root)?;
@@ -426,12 +427,12 @@ impl Args {
             name => (How::Merge, vec![name.to_owned()]),
         };
         names.extend(self.names.iter().cloned());
-        for settled in spawn::settle(root)? {
+        for settled in settle::settle(root)? {
             say(&format!("worktree-spawn: {settled}\n"));
         }
         let allowed = self.max_behind.unwrap_or(0);
         let mut status = Status::Done;
-        for tree in chosen(root, &names)? {
+        for tree in input::trees(root, &names)? {
             let one = match sync::sync(root, &tree, how, allowed, &config.worktree.keep_ignored) {
                 Ok(outcome) => synced(&tree, &outcome, self.json, out)?,
                 Err(error) => complain("worktree-spawn", &error.into()),
@@ -454,7 +455,11 @@ impl Args {
             Ok(Wanted { agent, tasks })
         };
         if let Some(count) = self.count {
-            let names = free_names(root, config, count)?;
+            let pattern = self
+                .branch
+                .clone()
+                .unwrap_or(request(config, Vec::new()).branch);
+            let names = free_names(root, config, &pattern, count)?;
             return names.iter().map(|name| one(name, Vec::new())).collect();
         }
         if let Some((_, plan)) = plan {
@@ -465,13 +470,11 @@ impl Args {
                 .map(|(name, tasks)| one(name, tasks.clone()))
                 .collect();
         }
-        if self.names.is_empty() {
-            return Err(Failure::usage("nobody is named")
-                .hint("worktree-spawn NAME..., -n N or --plan FILE")
-                .into());
-        }
-        let (good, bad): (Vec<_>, Vec<_>) = self
-            .names
+        let names = match self.names.is_empty() {
+            true => input::agents("worktree-spawn NAME..., -n N or --plan FILE")?,
+            false => self.names.clone(),
+        };
+        let (good, bad): (Vec<_>, Vec<_>) = names
             .iter()
             .map(|name| one(name, Vec::new()))
             .partition(Result::is_ok);
@@ -484,15 +487,6 @@ impl Args {
             .map(|error| error.to_string())
             .collect();
         Err(Failure::usage(said.join("\n")).into())
-    }
-}
-
-/// The trees of these agents, or all.
-fn chosen(root: &Root, names: &[String]) -> Result<Vec<Tree>> {
-    let all = Tree::all(root)?;
-    match names.is_empty() {
-        true => Ok(all),
-        false => Ok(Tree::named(&all, names)?),
     }
 }
 
@@ -538,13 +532,15 @@ pub(super) fn request(config: &Config, wanted: Vec<Wanted>) -> Request {
     }
 }
 
-/// Names for `count` more: those of the roster first.
-fn free_names(root: &Root, config: &Config, count: usize) -> Result<Vec<String>> {
+/// Names for `count` more: those of the roster first. One whose branch an earlier agent left, with work
+/// that has not landed, is passed over.
+fn free_names(root: &Root, config: &Config, pattern: &str, count: usize) -> Result<Vec<String>> {
     let there = Tree::all(root)?;
+    let branches = spawn::branches(root)?;
     let taken = |name: &String| {
-        there
-            .iter()
-            .any(|tree| tree.identity.agent.as_str() == name)
+        let branch = pattern.replace("{agent}", name);
+        let has_tree = |tree: &Tree| tree.identity.agent.as_str() == name;
+        there.iter().any(has_tree) || branches.contains(&branch)
     };
     let roster = config.agents.keys().map(ToString::to_string);
     let more = (1..).map(|n| format!("kiro-{n}"));

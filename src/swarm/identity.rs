@@ -12,7 +12,8 @@
 //! the name was given to a new worker: mail and results of an earlier one are old news.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -104,6 +105,29 @@ impl Identity {
     /// Writes it, replacing an earlier one.
     pub fn write(&self, git_dir: &Path) -> Result<(), Error> {
         let path = file(git_dir);
+        let bytes = self.bytes(&path)?;
+        files::make_dirs(&git_dir.join("spore"))
+            .and_then(|()| files::write_whole(&path, &bytes))
+            .map_err(Error::at(&path))
+    }
+
+    /// Writes the first one of a worktree that is only being made: nobody reads it yet, and a power
+    /// cut costs it as little or as much as all that git writes there.
+    pub fn write_first(&self, git_dir: &Path) -> Result<(), Error> {
+        let path = file(git_dir);
+        let bytes = self.bytes(&path)?;
+        let dir = git_dir.join("spore");
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        fs::DirBuilder::new()
+            .mode(files::DIRECTORY_MODE)
+            .create(dir)
+            .and_then(|()| files::open_private(&mut options, &path))
+            .and_then(|mut file| file.write_all(&bytes))
+            .map_err(Error::at(&path))
+    }
+
+    fn bytes(&self, path: &Path) -> Result<Vec<u8>, Error> {
         let this = self.clone();
         let form = Form {
             v: 1,
@@ -119,11 +143,9 @@ impl Identity {
             created_at: this.created_at,
         };
         let mut bytes =
-            serde_json::to_vec(&form).map_err(|e| Error::at(&path)(io::Error::other(e)))?;
+            serde_json::to_vec(&form).map_err(|e| Error::at(path)(io::Error::other(e)))?;
         bytes.push(b'\n');
-        files::make_dirs(&git_dir.join("spore"))
-            .and_then(|()| files::write_whole(&path, &bytes))
-            .map_err(Error::at(&path))
+        Ok(bytes)
     }
 
     /// Removes it: the worktree is nobody's from then on.

@@ -4,10 +4,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::base::Base;
 use super::journal::{self, Item, Phase};
-use super::spawn::{self, Base, Ground, Request, Spawned};
+use super::spawn::{Ground, Request, Spawned};
 use super::tree::{self, Notes};
-use super::{Error, Git, Tree, environment, guard, landed};
+use super::{Error, Git, Tree, environment, guard, landed, settle};
 use crate::id::{self, AgentName};
 use crate::swarm::{Identity, Root};
 use crate::theme::Scheme;
@@ -74,7 +75,7 @@ pub fn adopt(
     let _lock = journal::admin_lock(common)?;
     let settled = match request.dry_run {
         true => Vec::new(),
-        false => spawn::settle_locked(root, ground.repository)?,
+        false => settle::settle_locked(root, ground.repository)?,
     };
     let chosen = choose(&ground, here, wanted)?;
     let facts = ground.facts()?;
@@ -150,7 +151,8 @@ fn take_in(
         ground.root.make_dir(&ground.root.worktrees())?;
         ground.prepare(&mut record, request)?;
         for tree in trees.iter() {
-            ground.know(tree)?;
+            tree.identity.write(&tree.git_dir)?;
+            tree.notes.write(&tree.git_dir)?;
             guard::put(tree, &ground.repository.common_dir, request.guard)?;
             ground.equip(tree)?;
         }
@@ -158,9 +160,9 @@ fn take_in(
         record.write(&ground.repository.common_dir)
     })();
     match done {
-        Ok(()) => spawn::finish(ground.root, ground.repository, &record),
+        Ok(()) => settle::finish(ground.root, ground.repository, &record),
         Err(error) => {
-            spawn::take_back(ground.repository, &record)?;
+            settle::take_back(ground.repository, &record)?;
             Err(error)
         }
     }

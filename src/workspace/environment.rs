@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -81,6 +82,18 @@ pub fn port_base(ports: Ports, slot: u32) -> Option<u16> {
     let first = u32::from(ports.base).checked_add(slot.checked_mul(u32::from(ports.size))?)?;
     let last = first.checked_add(u32::from(ports.size))?;
     u16::try_from(first).ok().filter(|_| last <= 65_536)
+}
+
+/// Whether somebody listens on one of a slot's ports, here and now.
+pub fn is_in_use(ports: Ports, slot: u32) -> bool {
+    let Some(first) = port_base(ports, slot) else {
+        return false;
+    };
+    let taken = |port| {
+        let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+        bound.is_err_and(|error| error.kind() == std::io::ErrorKind::AddrInUse)
+    };
+    (0..ports.size).any(|n| taken(first.saturating_add(n)))
 }
 
 /// Appends to `colours.jsonl`, the record of who wore which colour when.

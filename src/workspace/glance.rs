@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use git2::{Oid, Repository, Status, StatusOptions};
 
 use super::fill::in_parallel;
+use super::life::Processes;
 use super::{Error, Git, Tree, list};
 
 /// How a tree stands.
@@ -140,11 +141,7 @@ fn differing(repository: &Repository, here: Oid, base: Oid, dirty: &[String]) ->
 
 /// The same by git, without the files of its commits.
 fn by_git(tree: &Tree) -> Result<Glance, Error> {
-    let facts = list::facts_of(None, std::slice::from_ref(tree))?;
-    let facts = facts.into_iter().next().ok_or_else(|| Error::Git {
-        command: "status".to_owned(),
-        said: "nothing".to_owned(),
-    })?;
+    let facts = list::one(None, tree, &Processes::default())?;
     let counted = facts.ahead_behind;
     Ok(Glance {
         branch: facts.branch,

@@ -14,6 +14,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use super::settings::Settings;
 use super::{Error, Git, Tree};
 use crate::swarm::config::Guard;
 use crate::swarm::files;
@@ -70,39 +71,37 @@ pub(super) fn script(common: &Path) -> Result<(), Error> {
 }
 
 /// Lets single worktrees have configuration of their own.
-pub(super) fn switch_on(git: &Git, common: &Path) -> Result<(), Error> {
+pub(super) fn switch_on(git: &Git, settings: &Settings, common: &Path) -> Result<(), Error> {
     // With per-worktree configuration these two hold for the main worktree alone
     // (git-worktree(1), "CONFIGURATION FILE").
+    let shared = common.join("config").display().to_string();
+    let mut moved = Vec::new();
     for (name, moves) in [("core.bare", "true"), ("core.worktree", "")] {
-        let shared = common.join("config").display().to_string();
+        // Nearly every repository says `core.bare = false`.
+        if !moves.is_empty() && !settings.is_on(name) || settings.get(name).is_none() {
+            continue;
+        }
         let Some(value) = git.ask(&["config", "--file", &shared, "--get", name])? else {
             continue;
         };
         if moves.is_empty() || value == moves {
-            let own = common.join("config.worktree").display().to_string();
-            git.bytes(&["config", "--file", &own, name, &value])?;
+            moved.push((name, value));
         }
     }
+    let own = common.join("config.worktree").display().to_string();
+    for (name, value) in &moved {
+        git.bytes(&["config", "--file", &own, name, value])?;
+    }
     git.bytes(&["config", "extensions.worktreeConfig", "true"])?;
-    for (name, moves) in [("core.bare", "true"), ("core.worktree", "")] {
-        let shared = common.join("config").display().to_string();
-        let value = git.ask(&["config", "--file", &shared, "--get", name])?;
-        if value.is_some_and(|value| moves.is_empty() || value == moves) {
-            git.bytes(&["config", "--file", &shared, "--unset", name])?;
-        }
+    for (name, _) in &moved {
+        git.bytes(&["config", "--file", &shared, "--unset", name])?;
     }
     Ok(())
 }
 
 /// Whether single worktrees may have configuration of their own.
-pub(super) fn is_on(git: &Git) -> Result<bool, Error> {
-    let asked = [
-        "config",
-        "--type=bool",
-        "--get",
-        "extensions.worktreeConfig",
-    ];
-    Ok(git.ask(&asked)?.as_deref() == Some("true"))
+fn is_on(git: &Git) -> Result<bool, Error> {
+    Ok(Settings::of(git)?.is_on("extensions.worktreeconfig"))
 }
 
 /// Takes [`switch_on`] back, if no worktree has configuration of its own by now.

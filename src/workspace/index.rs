@@ -66,7 +66,7 @@ pub struct Entry {
 }
 
 /// An index that was read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Index {
     bytes: Vec<u8>,
     /// Where the extensions begin.

@@ -1,14 +1,17 @@
 //! How the trees stand: what git, the file system and the process table say, nothing guessed.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::SystemTime;
 
 use super::fill::in_parallel;
+use super::git::checked;
 use super::index::Index;
 use super::landed::{self, has_landed};
 use super::life::Processes;
-use super::{Error, Git, Tree};
+use super::{Error, Git, Tree, scan};
 use crate::swarm::Root;
 
 /// How a tree stands.
@@ -34,45 +37,111 @@ pub struct Facts {
     pub pids: Vec<u32>,
 }
 
-/// The facts of each tree, in order. Nothing is changed, fetched or locked.
-pub fn facts(root: &Root, trees: &[Tree]) -> Result<Vec<Facts>, Error> {
-    let common = root
-        .repository()
-        .map(|repository| repository.common_dir.as_path());
-    facts_of(common, trees)
+/// The facts of each tree, in order, or why it cannot be looked at. Nothing is changed, fetched or
+/// locked.
+pub fn facts(root: &Root, trees: &[Tree]) -> Vec<Result<Facts, Error>> {
+    let common = root.repository();
+    let common = common.map(|repository| repository.common_dir.as_path());
+    let processes = Processes::now();
+    let all = in_parallel(trees.len(), |n| Ok(one(common, &trees[n], &processes)));
+    all.unwrap_or_default()
 }
 
-/// The same for trees of the repository with that git directory; without one, clones are judged by
-/// what they know themselves.
-pub(super) fn facts_of(common: Option<&Path>, trees: &[Tree]) -> Result<Vec<Facts>, Error> {
-    let processes = Processes::now();
-    in_parallel(trees.len(), |place| {
-        let tree = &trees[place];
-        let there = tree.path.is_dir();
-        let status = match there {
-            true => tree
-                .git()
-                .bytes(&["status", "--porcelain=v2", "--branch", "-z"])?,
-            false => Vec::new(),
-        };
-        let status = read_status(&status);
-        let (git, base, head) = point_of_view(common, tree)?;
-        Ok(Facts {
-            there,
-            branch: if there {
-                status.branch
-            } else {
-                tree.identity.branch.clone()
-            },
-            ahead_behind: ahead_behind(&git, &base, &head)?,
-            dirty: status.dirty,
-            size: tracked_size(&tree.git_dir),
-            seen: seen(&tree.git_dir),
-            begun: there && status.head.is_some() && status.head != tree.identity.base,
-            landed: has_landed(&git, &base, &head)?,
-            pids: processes.inside(&tree.path),
-        })
+/// The facts of one tree; without a repository, a clone is judged by what it knows itself.
+pub(super) fn one(
+    common: Option<&Path>,
+    tree: &Tree,
+    processes: &Processes,
+) -> Result<Facts, Error> {
+    let there = tree.path.is_dir();
+    let (git, base, head) = point_of_view(common, tree)?;
+    let quick = Refs::quickly(tree).filter(|_| there);
+    let (status, ahead_behind) = match quick {
+        Some(refs) => {
+            let status = Status {
+                dirty: dirty(tree, &refs.tree)?,
+                head: Some(refs.head),
+                branch: refs.branch,
+            };
+            (status, Some(refs.ahead_behind))
+        }
+        None => {
+            let args = ["status", "--porcelain=v2", "--branch", "-z"];
+            let status = match there {
+                true => read_status(&tree.git().bytes(&args)?),
+                false => Status {
+                    branch: tree.identity.branch.clone(),
+                    ..Status::default()
+                },
+            };
+            (status, ahead_behind(&git, &base, &head)?)
+        }
+    };
+    Ok(Facts {
+        there,
+        begun: there && status.head.is_some() && status.head != tree.identity.base,
+        branch: status.branch,
+        dirty: status.dirty,
+        landed: matches!(ahead_behind, Some((0, _))) || has_landed(&git, &base, &head)?,
+        ahead_behind,
+        size: tracked_size(&tree.git_dir),
+        seen: seen(&tree.git_dir),
+        pids: processes.inside(&tree.path),
     })
+}
+
+/// What a linked worktree has checked out and how that stands to its base, read in this process.
+struct Refs {
+    head: String,
+    tree: String,
+    branch: Option<String>,
+    ahead_behind: (u32, u32),
+}
+
+impl Refs {
+    /// None where that is not plain to see, or libgit2 does not open the repository.
+    fn quickly(tree: &Tree) -> Option<Refs> {
+        if tree.is_clone() {
+            return None;
+        }
+        let repository = git2::Repository::open(&tree.path).ok()?;
+        let head = repository.head().ok()?;
+        let here = head.peel_to_commit().ok()?;
+        let base = repository.revparse_single(&tree.notes.base).ok()?;
+        let base = base.peel_to_commit().ok()?.id();
+        let (ahead, behind) = repository.graph_ahead_behind(here.id(), base).ok()?;
+        let branch = head
+            .is_branch()
+            .then(|| head.shorthand().map(str::to_owned));
+        Some(Refs {
+            branch: branch.transpose().ok()?,
+            head: here.id().to_string(),
+            tree: here.tree_id().to_string(),
+            ahead_behind: (u32::try_from(ahead).ok()?, u32::try_from(behind).ok()?),
+        })
+    }
+}
+
+/// Above this many paths git looks at the whole tree: a command line has an end.
+const MANY: usize = 500;
+
+/// How many files differ from the last commit: found by stat data, judged by git.
+fn dirty(tree: &Tree, head_tree: &str) -> Result<usize, Error> {
+    let suspects = scan::changed(tree, head_tree)?;
+    if suspects.is_empty() {
+        return Ok(0);
+    }
+    let args = ["status", "--porcelain=v2", "-z", "--"].map(OsStr::new);
+    let narrow: &[Vec<u8>] = if suspects.len() <= MANY {
+        &suspects
+    } else {
+        &[]
+    };
+    let paths = narrow.iter().map(|path| OsStr::from_bytes(path));
+    let git = tree.git().literal();
+    let output = git.command(args.into_iter().chain(paths)).output();
+    let output = output.map_err(Error::at(&tree.path))?;
+    Ok(read_status(&checked(&["status"], output)?).dirty)
 }
 
 /// A git that sees the tree's last commit and its base, and the names by which it knows them. A

@@ -41,8 +41,10 @@
 //! `run`), or protect a tree from another process that deletes it.
 
 pub mod adopt;
+mod base;
 pub mod cache;
 pub mod clone;
+mod contents;
 pub mod environment;
 pub mod fill;
 pub mod forecast;
@@ -61,6 +63,8 @@ pub mod reap;
 pub mod salvage;
 pub mod scan;
 pub mod seal;
+pub mod settings;
+pub mod settle;
 pub mod spawn;
 pub mod sync;
 pub mod tree;

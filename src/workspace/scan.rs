@@ -11,6 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 
+use super::git::checked;
 use super::index::{Index, Stat};
 use super::{Error, Git, Tree};
 
@@ -88,12 +89,9 @@ fn not_ignored(git: &Git, new: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, Error> {
         args.extend(new.iter().cloned());
     }
     let args: Vec<&OsStr> = args.iter().map(|arg| OsStr::from_bytes(arg)).collect();
-    let output = git
-        .literal()
-        .command(&args)
-        .output()
-        .map_err(Error::at("git"))?;
-    Ok(names(&output.stdout))
+    let output = git.literal().command(&args).output();
+    let output = output.map_err(Error::at("git"))?;
+    Ok(names(&checked(&["ls-files"], output)?))
 }
 
 struct Scan {

@@ -1,28 +1,27 @@
 //! Making worktrees: all of them or none.
 //!
-//! First everything is decided ([`super::plan`]), then written down ([`super::journal`]), then done;
-//! [`settle`] takes back, or completes, what a killed spawn left.
+//! First everything is decided ([`super::plan`]), then written down ([`super::journal`]), then done
+//! (files: [`super::contents`]); [`super::settle`] takes back, or completes, what a killed spawn left.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::fill::{self, Source, in_parallel};
-use super::index::{Index, Stat};
+use super::base::{self, Base};
+use super::fill::in_parallel;
 use super::journal::{self, Item, Phase, Record};
 use super::plan::{self, Facts, Place, Wanted};
+use super::settings::Settings;
 use super::tree::Notes;
-use super::{Error, Git, Tree, adopt, clone, environment, guard, reap, seal};
-use crate::event::{Event, What};
-use crate::id::AgentName;
+use super::{Error, Git, Tree, clone, environment, guard, seal, settle};
 use crate::spool::Spool;
 use crate::swarm::config::{Guard, Include, Isolation, Ports};
 use crate::swarm::{Holder, Identity, Journal, Repository, Root, files};
-use crate::theme::{Scheme, Worn};
+use crate::theme::Scheme;
 
 /// How a set of worktrees is to be made.
 #[derive(Debug, Clone)]
@@ -67,6 +66,7 @@ pub(super) struct Ground<'a> {
     pub(super) root: &'a Root,
     pub(super) repository: &'a Repository,
     pub(super) git: Git,
+    pub(super) settings: Settings,
 }
 
 /// Makes one worktree, branch and identity for each that is wanted, or none. `progress` hears what
@@ -85,14 +85,11 @@ pub fn spawn(
     let settled = if request.dry_run {
         Vec::new()
     } else {
-        settle_locked(root, ground.repository)?
+        settle::settle_locked(root, ground.repository)?
     };
-    let places = plan::decide(
-        &request.wanted,
-        &request.branch,
-        &root.worktrees(),
-        &ground.facts()?,
-    )?;
+    let mut facts = ground.facts()?;
+    facts.avoid_busy(request.ports, request.wanted.len());
+    let places = plan::decide(&request.wanted, &request.branch, &root.worktrees(), &facts)?;
     if request.dry_run {
         let trees = places
             .iter()
@@ -113,7 +110,7 @@ pub fn spawn(
         });
     match made {
         Ok(trees) => {
-            finish(root, ground.repository, &record)?;
+            settle::finish(root, ground.repository, &record)?;
             Ok(Spawned {
                 base: base.oid,
                 trees,
@@ -123,115 +120,34 @@ pub fn spawn(
         Err(error) => {
             progress("taking everything back");
             let _lock = journal::admin_lock(&ground.repository.common_dir)?;
-            take_back(ground.repository, &record)?;
+            settle::take_back(ground.repository, &record)?;
             Err(error)
         }
     }
 }
 
-/// Takes back, or completes, what killed spawns left; says what it did, a line each.
-pub fn settle(root: &Root) -> Result<Vec<String>, Error> {
-    let ground = Ground::of(root)?;
-    if !ground.repository.common_dir.join("spore").exists() {
-        return Ok(Vec::new());
-    }
-    let _lock = journal::admin_lock(&ground.repository.common_dir)?;
-    settle_locked(root, ground.repository)
+/// The branches of the repository, without `refs/heads/`.
+pub fn branches(root: &Root) -> Result<BTreeSet<String>, Error> {
+    let repository = root.repository().ok_or_else(Error::no_repository)?;
+    base::branches(&repository.common_dir)
 }
 
-/// The same under [`journal::admin_lock`].
-pub(super) fn settle_locked(root: &Root, repository: &Repository) -> Result<Vec<String>, Error> {
-    let mut said = reap::settle_locked(root, repository)?;
-    let records = journal::records(&repository.common_dir)?;
-    if records.iter().all(|(_, dead)| *dead) {
-        // Nobody alive writes there but under the lock that we hold.
-        let place = journal::place(&repository.common_dir);
-        files::sweep(&place, Duration::ZERO).map_err(Error::at(place))?;
-        let trees = root.worktrees();
-        if trees.is_dir() {
-            files::sweep(&trees, Duration::ZERO).map_err(Error::at(trees))?;
-        }
-    }
-    for (record, dead) in records {
-        if !dead {
-            continue;
-        }
-        let names: Vec<&str> = record
-            .items
-            .iter()
-            .map(|item| item.agent.as_str())
-            .collect();
-        let names = names.join(", ");
-        match record.phase {
-            Phase::Ready => {
-                finish(root, repository, &record)?;
-                said.push(format!("completed a spawn that was killed: {names}"));
+impl Facts {
+    /// Counts those of the next slots as taken on whose ports somebody listens already.
+    fn avoid_busy(&mut self, ports: Ports, wanted: usize) {
+        let mut free = 0;
+        for slot in 1.. {
+            if free == wanted || environment::port_base(ports, slot).is_none() {
+                return;
             }
-            Phase::Making => {
-                take_back(repository, &record)?;
-                said.push(format!("took back a spawn that was killed: {names}"));
+            if self.slots.contains(&slot) {
+                continue;
+            }
+            match environment::is_in_use(ports, slot) {
+                true => drop(self.slots.insert(slot)),
+                false => free += 1,
             }
         }
-    }
-    Ok(said)
-}
-
-/// The commit to begin at.
-pub(super) struct Base {
-    pub(super) name: String,
-    pub(super) oid: String,
-}
-
-impl Base {
-    pub(super) fn resolve(ground: &Ground<'_>, request: &Request) -> Result<Base, Error> {
-        let git = &ground.git;
-        let name = match &request.base {
-            Some(base) => base.clone(),
-            // The branch of the main checkout, whichever worktree we are started from.
-            None => git
-                .ask(&[
-                    "--git-dir",
-                    &ground.common(),
-                    "symbolic-ref",
-                    "-q",
-                    "--short",
-                    "HEAD",
-                ])?
-                .unwrap_or_else(|| "HEAD".to_owned()),
-        };
-        let commit = format!("{name}^{{commit}}");
-        let args = ["rev-parse", "-q", "--verify", "--end-of-options", &commit];
-        let Some(oid) = git.ask(&args)? else {
-            let why = match git.ask(&["rev-list", "-n", "1", "--all"])? {
-                Some(any) if !any.is_empty() => "no such revision here",
-                _ => "the repository has no commit yet",
-            };
-            return Err(Error::Plan(vec![format!("base {name:?}: {why}")]));
-        };
-        let base = Base { name, oid };
-        if let Some(limit) = request.max_behind {
-            base.is_fresh(git, limit)?;
-        }
-        Ok(base)
-    }
-
-    /// Refuses a base that is far behind its upstream, as far as that is known here.
-    fn is_fresh(&self, git: &Git, limit: u32) -> Result<(), Error> {
-        let upstream = format!("{}@{{upstream}}", self.name);
-        let range = format!("{}..{upstream}", self.oid);
-        let Some(behind) = git.ask(&["rev-list", "--count", &range])? else {
-            return Ok(());
-        };
-        if behind.parse::<u32>().is_ok_and(|behind| behind > limit) {
-            return Err(Error::Refused {
-                what: format!(
-                    "base {:?} is {behind} commits behind its upstream",
-                    self.name
-                ),
-                hint: format!("--base '{upstream}', or --max-behind {behind}"),
-            });
-        }
-        Ok(())
     }
 }
 
@@ -239,15 +155,13 @@ impl<'a> Ground<'a> {
     pub(super) fn of(root: &'a Root) -> Result<Ground<'a>, Error> {
         let repository = root.repository().ok_or_else(Error::no_repository)?;
         let here = repository.top.as_ref().unwrap_or(&repository.common_dir);
+        let git = Git::at(here);
         Ok(Ground {
             root,
             repository,
-            git: Git::at(here),
+            settings: Settings::of(&git)?,
+            git,
         })
-    }
-
-    fn common(&self) -> String {
-        self.repository.common_dir.display().to_string()
     }
 
     /// The top of the main checkout; none for a bare repository.
@@ -257,11 +171,8 @@ impl<'a> Ground<'a> {
 
     /// What is there already.
     pub(super) fn facts(&self) -> Result<Facts, Error> {
-        let branches =
-            self.git
-                .text(&["for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads"])?;
         let mut facts = Facts {
-            branches: branches.lines().map(str::to_owned).collect(),
+            branches: base::branches(&self.repository.common_dir)?,
             ..Facts::default()
         };
         for tree in Tree::all(self.root)? {
@@ -338,13 +249,13 @@ impl<'a> Ground<'a> {
         }
         let common = &self.repository.common_dir;
         guard::script(common)?;
-        if guard::is_on(&self.git)? {
+        if self.settings.is_on("extensions.worktreeconfig") {
             return Ok(());
         }
         // Written down first: a kill in between leaves a note of a switch that is still off.
         record.switched = true;
         record.write(common)?;
-        guard::switch_on(&self.git, common)
+        guard::switch_on(&self.git, &self.settings, common)
     }
 
     fn tree(
@@ -412,63 +323,62 @@ impl<'a> Ground<'a> {
             &["update-ref", "--create-reflog", "-m", &mark, "--stdin"],
             lines.as_bytes(),
         )?;
-        let plain = self.is_plain()?;
-        let mut trees = Vec::new();
-        for (place, item) in places.iter().zip(&record.items) {
+        let plain = self.is_plain();
+        if plain {
+            let all = self.repository.common_dir.join("worktrees");
+            fs::create_dir_all(&all).map_err(Error::at(all))?;
+        }
+        in_parallel(places.len(), |n| {
+            let (place, item) = (&places[n], &record.items[n]);
             let mut tree = self.tree(place, base, request, item.epoch)?;
             if plain {
                 tree.git_dir = self.entry(record, item)?;
                 self.know(&tree)?;
             }
-            trees.push(tree);
-        }
-        Ok(trees)
+            Ok(tree)
+        })
     }
 
-    /// Writes who works there.
+    /// Writes who will work there.
     pub(super) fn know(&self, tree: &Tree) -> Result<(), Error> {
-        tree.identity.write(&tree.git_dir)?;
+        tree.identity.write_first(&tree.git_dir)?;
         tree.notes.write(&tree.git_dir)
     }
 
     /// Whether the repository is of the usual kind, whose files we may write ourselves; any other
     /// is left to `git worktree add`.
-    fn is_plain(&self) -> Result<bool, Error> {
-        let asked = ["config", "--name-only", "-z", "--get-regexp"];
-        let unusual = r"^(extensions\..*|core\.(sparsecheckout|splitindex|fsmonitor|untrackedcache|worktree|symlinks|filemode|ignorecase|precomposeunicode|protectntfs|protecthfs)|index\.(sparse|version)|feature\.manyfiles|worktree\.userelativepaths|submodule\..*)$";
-        let output = self.git.output(&[&asked[..], &[unusual]].concat())?;
-        let mut plain = true;
-        for name in output.stdout.split(|byte| *byte == 0) {
-            let name = String::from_utf8_lossy(name).to_lowercase();
-            plain &= match name.as_str() {
-                "" => true,
-                // These may stand at their usual value.
-                "core.filemode" | "core.symlinks" => self.is(&name, "true")?,
-                "core.ignorecase" | "core.precomposeunicode" | "core.sparsecheckout" => {
-                    self.is(&name, "false")?
-                }
-                "extensions.objectformat" => self.is(&name, "sha1")?,
-                "extensions.refstorage" => self.is(&name, "files")?,
-                "extensions.worktreeconfig" => {
-                    // Sparse patterns and the like may belong to one worktree.
-                    !self.repository.common_dir.join("config.worktree").exists()
-                }
-                _ => false,
-            };
-        }
-        Ok(plain)
-    }
-
-    fn is(&self, name: &str, value: &str) -> Result<bool, Error> {
-        Ok(self.git.ask(&["config", "--get", name])?.as_deref() == Some(value))
+    fn is_plain(&self) -> bool {
+        let settings = &self.settings;
+        settings.names().all(|name| match name {
+            // These may stand at their usual value.
+            "core.filemode" | "core.symlinks" => settings.is_on(name),
+            "core.ignorecase" | "core.precomposeunicode" | "core.sparsecheckout" => {
+                !settings.is_on(name)
+            }
+            "extensions.objectformat" => settings.get(name) == Some("sha1"),
+            "extensions.refstorage" => settings.get(name) == Some("files"),
+            // Sparse patterns and the like may belong to one worktree.
+            "extensions.worktreeconfig" => {
+                !self.repository.common_dir.join("config.worktree").exists()
+            }
+            "core.splitindex"
+            | "core.fsmonitor"
+            | "core.untrackedcache"
+            | "core.worktree"
+            | "core.protectntfs"
+            | "core.protecthfs"
+            | "index.sparse"
+            | "index.version"
+            | "feature.manyfiles"
+            | "worktree.userelativepaths" => false,
+            name => !name.starts_with("extensions.") && !name.starts_with("submodule."),
+        })
     }
 
     /// git's entry for one tree (gitrepository-layout(5), "worktrees"), locked from its first
     /// byte, and the empty tree.
     fn entry(&self, record: &Record, item: &Item) -> Result<PathBuf, Error> {
-        let all = self.repository.common_dir.join("worktrees");
-        fs::create_dir_all(&all).map_err(Error::at(&all))?;
-        let git_dir = new_dir(&all, &item.agent)?;
+        let git_dir = new_dir(&self.repository.common_dir.join("worktrees"), &item.agent)?;
         let write = |name: &str, text: &[u8]| {
             let path = git_dir.join(name);
             fs::write(&path, text).map_err(Error::at(path))
@@ -504,8 +414,8 @@ impl<'a> Ground<'a> {
             .iter()
             .all(|tree| !tree.git_dir.as_os_str().is_empty());
         progress(&format!("filling {} worktrees", trees.len()));
-        let usual = plain && (!record.clones || self.is_plain()?);
-        if plain && !(usual && self.fill(record, &trees, life)?) {
+        let usual = plain && (!record.clones || self.is_plain());
+        if plain && !(usual && self.fill(base, &trees, life)?) {
             progress("unusual index: left to git");
             in_parallel(trees.len(), |place| self.checkout(&trees[place], life))?;
         }
@@ -522,16 +432,18 @@ impl<'a> Ground<'a> {
                 guard::put(tree, &self.repository.common_dir, request.guard)?;
             }
         }
-        if let Some(main) = self.main().filter(|top| top.is_dir()) {
-            let files = environment::brought(&main, &request.include)?;
-            in_parallel(trees.len(), |place| {
-                let tree = &trees[place];
-                environment::bring(&main, &tree.path, &files, &tree.identity)
-            })?;
-        }
-        for tree in &trees {
-            self.equip(tree)?;
-        }
+        let main = self.main().filter(|top| top.is_dir());
+        let files = match &main {
+            Some(main) => environment::brought(main, &request.include)?,
+            None => Vec::new(),
+        };
+        in_parallel(trees.len(), |place| {
+            let tree = &trees[place];
+            if let Some(main) = &main {
+                environment::bring(main, &tree.path, &files, &tree.identity)?;
+            }
+            self.equip(tree)
+        })?;
         if request.seal {
             seal::put(self.root)?;
         }
@@ -553,8 +465,10 @@ impl<'a> Ground<'a> {
         let variables = environment::variables(self.root, &tree.identity);
         let title = Scheme::of_slot(tree.identity.slot).title(agent);
         environment::write(&tree.git_dir, &variables, &title)?;
-        self.root
-            .make_dir(&environment::temporary(self.root, agent))?;
+        let temporary = environment::temporary(self.root, agent);
+        let mut private = fs::DirBuilder::new();
+        private.mode(files::DIRECTORY_MODE).recursive(true);
+        private.create(&temporary).map_err(Error::at(temporary))?;
         let window = environment::window(self.root, agent);
         let text = Scheme::of_slot(tree.identity.slot).workspace_file(
             &tree.path.to_string_lossy(),
@@ -572,184 +486,6 @@ impl<'a> Ground<'a> {
         }
         Spool::open_or_create(&self.root.mail())?.create(&tree.identity.agent)?;
         Ok(())
-    }
-
-    /// Fills all trees, each file read once; false if the index is one for git alone.
-    fn fill(&self, record: &Record, trees: &[Tree], life: &File) -> Result<bool, Error> {
-        let time = seconds_now() - 2;
-        let tops: Vec<PathBuf> = trees.iter().map(|tree| tree.path.clone()).collect();
-        let first = &trees[0];
-        self.run(first, &["read-tree", &record.base], life)?;
-        let Some(index) = Index::read(&first.git_dir.join("index"))? else {
-            return Ok(false);
-        };
-        let mut stats: Vec<Vec<Stat>> =
-            vec![vec![Stat::default(); index.entries.len()]; tops.len()];
-        let mut rest: BTreeSet<usize> = (0..index.entries.len()).collect();
-        let donor = self.donor(&index)?;
-        self.has_room(&index, &donor, trees.len())?;
-        if let Some((main, known)) = donor {
-            fill::directories(&index.entries, &tops)?;
-            let source = Source {
-                top: &main,
-                known: &known,
-                ours: false,
-            };
-            let filled = fill::copy(&index.entries, source, &tops, time)?;
-            for (place, row) in filled.into_iter().enumerate() {
-                if let Some(row) = row {
-                    rest.remove(&place);
-                    row.into_iter()
-                        .enumerate()
-                        .for_each(|(n, stat)| stats[n][place] = stat);
-                }
-            }
-        }
-        if !rest.is_empty() {
-            let all = rest.len() == index.entries.len();
-            self.checkout_first(first, &index, &rest, all, life)?;
-            if all {
-                fill::directories(&index.entries, &tops[1..])?;
-            }
-            let Some(now) = Index::read(&first.git_dir.join("index"))? else {
-                return Ok(false);
-            };
-            let known: Vec<Option<Stat>> = (0..now.entries.len())
-                .map(|place| rest.contains(&place).then(|| now.entries[place].stat))
-                .collect();
-            let source = Source {
-                top: &tops[0],
-                known: &known,
-                ours: true,
-            };
-            let filled = fill::copy(&now.entries, source, &tops[1..], time)?;
-            for place in rest {
-                let Some(row) = &filled[place] else {
-                    // Somebody else writes into a tree that is not ready: not ours to judge.
-                    return Err(Error::Plan(vec![format!(
-                        "{:?} changed while the other trees were filled from it",
-                        tops[0].join(std::ffi::OsStr::from_bytes(&now.entries[place].path))
-                    )]));
-                };
-                row.iter()
-                    .enumerate()
-                    .for_each(|(n, stat)| stats[n][place] = *stat);
-            }
-        }
-        in_parallel(trees.len(), |n| {
-            let path = trees[n].git_dir.join("index");
-            let new = trees[n].git_dir.join("index.lock");
-            fs::write(&new, index.with_stats(&stats[n]))
-                .and_then(|()| fs::rename(&new, &path))
-                .map_err(Error::at(path))
-        })?;
-        Ok(true)
-    }
-
-    /// The main checkout, if git would write the same bytes again: no attributes, no conversion;
-    /// with the stat data of each file that has the wanted content and is surely unchanged.
-    #[allow(clippy::type_complexity)]
-    fn donor(&self, wanted: &Index) -> Result<Option<(PathBuf, Vec<Option<Stat>>)>, Error> {
-        let attributes = |path: &[u8]| path.ends_with(b".gitattributes");
-        if wanted.entries.iter().any(|entry| attributes(&entry.path)) {
-            return Ok(None);
-        }
-        let converts = r"^core\.(autocrlf|eol|attributesfile|checkroundtripencoding)$";
-        let converts = self
-            .git
-            .output(&["config", "--name-only", "--get-regexp", converts])?;
-        let Some(main) = self.main() else {
-            return Ok(None);
-        };
-        let common = &self.repository.common_dir;
-        let own = common.join("info/attributes").exists();
-        if own || !converts.stdout.is_empty() || !common.join("index").exists() {
-            return Ok(None);
-        }
-        let path = common.join("index");
-        let stamp = rustix::fs::stat(&path).map_err(|errno| Error::at(&path)(errno.into()))?;
-        let Some(theirs) = Index::read(&path)? else {
-            return Ok(None);
-        };
-        let stamp = Stat::of(&stamp).mtime.0;
-        let mut known = Vec::with_capacity(wanted.entries.len());
-        let mut others = theirs.entries.iter().peekable();
-        for entry in &wanted.entries {
-            while others.next_if(|other| other.path < entry.path).is_some() {}
-            let same = others.next_if(|other| other.path == entry.path);
-            known.push(
-                same.filter(|other| other.oid == entry.oid && other.kind == entry.kind)
-                    .map(|other| other.stat)
-                    // Racy: the file may have changed in the second in which the index was written.
-                    .filter(|stat| stat.mtime.0 < stamp),
-            );
-        }
-        let usable = known.iter().flatten().count();
-        Ok((usable * 2 > known.len()).then_some((main, known)))
-    }
-
-    /// Refuses before the disk is full half-way, where the sizes are known.
-    fn has_room(
-        &self,
-        index: &Index,
-        donor: &Option<(PathBuf, Vec<Option<Stat>>)>,
-        trees: usize,
-    ) -> Result<(), Error> {
-        let path = self.root.worktrees();
-        let Ok(room) = rustix::fs::statvfs(&path) else {
-            return Ok(());
-        };
-        let files = (index.entries.len() * trees) as u64;
-        // File systems that make inodes as needed report none at all.
-        if room.f_files > 0 && files > room.f_favail {
-            return Err(Error::Plan(vec![format!(
-                "{trees} worktrees need {files} inodes, {} are free",
-                room.f_favail
-            )]));
-        }
-        let sizes = donor.iter().flat_map(|(_, known)| known.iter().flatten());
-        let need = sizes.map(|stat| u64::from(stat.size)).sum::<u64>() * trees as u64;
-        let free = room.f_bavail * room.f_frsize;
-        if need > free && !can_share(&path) {
-            return Err(Error::Plan(vec![format!(
-                "{trees} worktrees need {} MiB, {} are free",
-                need >> 20,
-                free >> 20
-            )]));
-        }
-        Ok(())
-    }
-
-    /// Lets git write the first tree, or those of its files that the donor could not give.
-    fn checkout_first(
-        &self,
-        first: &Tree,
-        index: &Index,
-        rest: &BTreeSet<usize>,
-        all: bool,
-        life: &File,
-    ) -> Result<(), Error> {
-        if all {
-            return self.checkout(first, life);
-        }
-        let mut paths = Vec::new();
-        for place in rest {
-            paths.extend_from_slice(&index.entries[*place].path);
-            paths.push(0);
-        }
-        let args = ["checkout-index", "-f", "-u", "-q", "-z", "--stdin"];
-        first.git().feed(&args, &paths).map(drop)
-    }
-
-    /// A whole checkout by git.
-    fn checkout(&self, tree: &Tree, life: &File) -> Result<(), Error> {
-        let workers = self.git.ask(&["config", "--get", "checkout.workers"])?;
-        let mut args = vec![];
-        if workers.is_none() {
-            args.extend(["-c", "checkout.workers=0"]);
-        }
-        args.extend(["reset", "--hard", "-q", "--no-recurse-submodules"]);
-        self.run(tree, &args, life)
     }
 
     /// git in a tree, holding the lock of this spawn for as long as it runs.
@@ -778,108 +514,9 @@ impl<'a> Ground<'a> {
         ))
     }
 
-    /// `git worktree add` for repositories of an unusual kind: the entries in turn, because git
-    /// stumbles over others' half-made ones, the files several trees at a time.
-    fn add_by_git(&self, record: &Record, trees: &mut [Tree], life: &File) -> Result<(), Error> {
-        let mark = record.mark();
-        for (tree, item) in trees.iter().zip(&record.items) {
-            let path = tree.path.display().to_string();
-            let add = [
-                "worktree",
-                "add",
-                "-q",
-                "--no-checkout",
-                "--lock",
-                "--reason",
-                &mark,
-            ];
-            self.run_in(
-                &self.git,
-                &[&add[..], &["--", &path, &item.branch]].concat(),
-                life,
-            )?;
-        }
-        in_parallel(trees.len(), |place| self.checkout(&trees[place], life))?;
-        for tree in trees.iter_mut() {
-            let git_dir = tree.git().text(&["rev-parse", "--absolute-git-dir"])?;
-            tree.git_dir = PathBuf::from(git_dir);
-            self.know(tree)?;
-        }
-        Ok(())
-    }
-
-    /// Brings over, from the objects that are here, the submodules that the main checkout has.
-    fn submodules(&self, trees: &[Tree]) -> Result<(), Error> {
-        let Some(main) = self.main() else {
-            return Ok(());
-        };
-        let here = Git::at(&main);
-        if !main.join(".gitmodules").exists() {
-            return Ok(());
-        }
-        let Some(listed) = here.ask(&[
-            "config",
-            "--file",
-            ".gitmodules",
-            "--get-regexp",
-            r"^submodule\..*\.path$",
-        ])?
-        else {
-            return Ok(());
-        };
-        for line in listed.lines() {
-            let Some((key, path)) = line.split_once(' ') else {
-                continue;
-            };
-            let name = key
-                .trim_start_matches("submodule.")
-                .trim_end_matches(".path");
-            let objects = self.repository.common_dir.join("modules").join(name);
-            if !objects.is_dir() {
-                continue;
-            }
-            let url = format!("submodule.{name}.url={}", objects.display());
-            for tree in trees.iter().filter(|tree| tree.path.join(path).is_dir()) {
-                tree.git().bytes(&[
-                    "-c",
-                    &url,
-                    "-c",
-                    "protocol.file.allow=always",
-                    "submodule",
-                    "--quiet",
-                    "update",
-                    "--init",
-                    "--",
-                    path,
-                ])?;
-                let origin = here.ask(&["config", "--get", &format!("submodule.{name}.url")])?;
-                if let Some(origin) = origin {
-                    let module = Git::at(tree.path.join(path));
-                    module.bytes(&["config", "remote.origin.url", &origin])?;
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// The repository's own hook, as `git worktree add` calls it.
     fn post_checkout(&self, trees: &[Tree], base: &Base, life: &File) -> Result<(), Error> {
-        let hooks = self.git.text(&["rev-parse", "--git-path", "hooks"])?;
-        let here = self
-            .repository
-            .top
-            .as_ref()
-            .unwrap_or(&self.repository.common_dir);
-        let relative = Path::new(&hooks).is_relative();
-        if !relative && !here.join(&hooks).join("post-checkout").exists() {
-            return Ok(());
-        }
-        if relative
-            && !trees
-                .iter()
-                .any(|t| t.path.join(&hooks).join("post-checkout").exists())
-            && !here.join(&hooks).join("post-checkout").exists()
-        {
+        if !self.has_post_checkout(trees)? {
             return Ok(());
         }
         let zero = "0".repeat(base.oid.len());
@@ -906,6 +543,21 @@ impl<'a> Ground<'a> {
             })
         })
         .map(drop)
+    }
+
+    /// Whether there is such a hook, wherever hooks are looked for.
+    fn has_post_checkout(&self, trees: &[Tree]) -> Result<bool, Error> {
+        if self.settings.get("core.hookspath").is_none() {
+            let hooks = self.repository.common_dir.join("hooks");
+            return Ok(hooks.join("post-checkout").exists());
+        }
+        let hooks = self.git.text(&["rev-parse", "--git-path", "hooks"])?;
+        let here = &self.repository.top;
+        let here = here.as_ref().unwrap_or(&self.repository.common_dir);
+        // A relative path is one in each tree.
+        let tops = trees.iter().map(|tree| &tree.path).chain([here]);
+        let mut files = tops.map(|top| top.join(&hooks).join("post-checkout"));
+        Ok(files.any(|file| file.exists()))
     }
 
     /// Runs the set-up command in a tree, with the agent's variables.
@@ -948,190 +600,4 @@ fn new_dir(parent: &Path, name: &str) -> Result<PathBuf, Error> {
     }
     let full = io::Error::from(io::ErrorKind::AlreadyExists);
     Err(Error::at(parent.join(name))(full))
-}
-
-/// Whether files on this file system can share blocks, so that a copy takes no room.
-fn can_share(path: &Path) -> bool {
-    const BTRFS: i64 = 0x9123_683e;
-    const XFS: i64 = 0x5846_5342;
-    const BCACHEFS: i64 = 0xca45_1a4e;
-    #[cfg(target_os = "linux")]
-    {
-        rustix::fs::statfs(path).is_ok_and(|fs| [BTRFS, XFS, BCACHEFS].contains(&fs.f_type))
-    }
-    #[cfg(not(target_os = "linux"))]
-    {
-        let _ = (path, BTRFS, XFS, BCACHEFS);
-        true
-    }
-}
-
-fn seconds_now() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-}
-
-/// The marks of a spawn that is done go; the journal and the colour log hear of it. May be done
-/// twice.
-pub(super) fn finish(root: &Root, repository: &Repository, record: &Record) -> Result<(), Error> {
-    for item in record.items.iter().filter(|item| item.adopted.is_none()) {
-        if record.clones {
-            clone::unmark(record, item)?;
-        } else if let Some(git_dir) = entry_of(repository, record, item)? {
-            journal::remove_file(&git_dir.join("locked"))?;
-        }
-    }
-    let events = root.make_dir(&root.journal());
-    events?;
-    Journal::open(root)?.change(|state| {
-        let missing = record.items.iter().filter(|item| {
-            let known = state.agents.get(&item.agent);
-            known.is_none_or(|known| known.epoch < item.epoch)
-        });
-        let events = missing.map(|item| Event {
-            at: crate::swarm::journal::now(),
-            correlation_id: record.tx.clone(),
-            what: What::Joined {
-                agent: item.agent.clone(),
-                epoch: item.epoch,
-            },
-        });
-        (events.collect(), ())
-    })?;
-    let mut lines = String::new();
-    for tree in Tree::all(root)? {
-        let agent = tree.identity.agent.as_str();
-        if let Some(item) = record.items.iter().find(|item| item.agent == agent) {
-            lines.push_str(&Scheme::of_slot(item.slot).log_record(&Worn {
-                time: &crate::swarm::journal::now(),
-                agent,
-                worktree: Some(&tree.path.to_string_lossy()),
-                branch: &item.branch,
-                tasks: &tree.notes.tasks,
-            }));
-        }
-    }
-    environment::log_colours(root, &lines)?;
-    record.remove(&repository.common_dir)
-}
-
-/// git's entry for an item, if it bears this spawn's mark.
-fn entry_of(
-    repository: &Repository,
-    record: &Record,
-    item: &Item,
-) -> Result<Option<PathBuf>, Error> {
-    let dirs = repository
-        .git_dirs()
-        .map_err(Error::at(&repository.common_dir))?;
-    let mark = record.mark();
-    Ok(dirs.into_iter().skip(1).find(|dir| {
-        let locked = fs::read_to_string(dir.join("locked"));
-        locked.is_ok_and(|reason| reason.trim() == mark)
-            && super::tree::top_of(dir).as_deref() == Some(item.path.as_path())
-    }))
-}
-
-/// Takes a spawn back, newest first: only what bears its mark, branches only where they still
-/// stand where they were made.
-pub(super) fn take_back(repository: &Repository, record: &Record) -> Result<(), Error> {
-    let common = &repository.common_dir;
-    let git = Git::at(common);
-    let mut deletes = String::new();
-    for item in record.items.iter().rev() {
-        if let Some(git_dir) = &item.adopted {
-            adopt::take_back(git_dir)?;
-            take_back_around(&record.root, item)?;
-            continue;
-        }
-        if record.clones {
-            clone::take_back(record, item)?;
-            take_back_around(&record.root, item)?;
-            continue;
-        }
-        let entry = entry_of(repository, record, item)?;
-        if let Some(git_dir) = &entry {
-            // The tree first, git's mark of it last: a kill in between is taken up again.
-            let link = fs::read(item.path.join(".git")).unwrap_or_default();
-            let link = link
-                .strip_prefix(b"gitdir: ")
-                .unwrap_or_default()
-                .trim_ascii();
-            if link == git_dir.as_os_str().as_bytes() {
-                // Its .git goes last, so that a kill in the middle finds it again.
-                empty_tree(&item.path)?;
-                journal::remove_tree(&item.path)?;
-            }
-            journal::remove_tree(git_dir)?;
-        }
-        // Made, but without anything in it yet.
-        drop(fs::remove_dir(&item.path));
-        take_back_around(&record.root, item)?;
-        let reference = format!("refs/heads/{}", item.branch);
-        let args = ["reflog", "show", "-n", "2", "--format=%H %gs", &reference];
-        let made = format!("{} {}", record.base, record.mark());
-        if git.ask(&args)?.is_some_and(|log| log == made) {
-            deletes.push_str(&format!("delete {reference} {}\n", record.base));
-        }
-    }
-    if !deletes.is_empty() {
-        git.feed(&["update-ref", "--stdin"], deletes.as_bytes())?;
-    }
-    // git keeps the directory of the last entry too.
-    drop(fs::remove_dir(common.join("worktrees")));
-    if record.switched {
-        guard::unprepare(&git, common)?;
-    }
-    record.remove(common)
-}
-
-/// Everything in a tree but its `.git`.
-fn empty_tree(top: &Path) -> Result<(), Error> {
-    for entry in fs::read_dir(top).map_err(Error::at(top))? {
-        let entry = entry.map_err(Error::at(top))?;
-        if entry.file_name() == ".git" {
-            continue;
-        }
-        if entry.file_type().map_err(Error::at(entry.path()))?.is_dir() {
-            journal::remove_tree(&entry.path())?;
-        } else {
-            journal::remove_file(&entry.path())?;
-        }
-    }
-    Ok(())
-}
-
-/// Mailbox, window and temporary files of an agent that never began.
-fn take_back_around(root: &Path, item: &Item) -> Result<(), Error> {
-    let Ok(agent) = item.agent.parse::<AgentName>() else {
-        return Ok(());
-    };
-    journal::remove_file(&root.join(format!("wt/{agent}.code-workspace")))?;
-    journal::remove_tree(&root.join("tmp").join(agent.as_str()))?;
-    // What the room `spool` was making when it was killed; no agent can have such a name.
-    let half_made = format!(".making-{agent}.");
-    for entry in fs::read_dir(root.join("mail"))
-        .into_iter()
-        .flatten()
-        .flatten()
-    {
-        if item.mailbox && entry.file_name().to_string_lossy().starts_with(&half_made) {
-            journal::remove_tree(&entry.path())?;
-        }
-    }
-    let mailbox = root.join("mail").join(agent.as_str());
-    if item.mailbox && is_unused(&mailbox) {
-        journal::remove_tree(&mailbox)?;
-    }
-    Ok(())
-}
-
-/// Whether no message ever came: directories for them may be there.
-fn is_unused(mailbox: &Path) -> bool {
-    ["tmp", "new", "cur", "done", "dead"].iter().all(|part| {
-        let below = walkdir::WalkDir::new(mailbox.join(part)).into_iter();
-        below.flatten().all(|entry| entry.file_type().is_dir())
-    })
 }
