@@ -218,6 +218,63 @@ fn commits_that_only_a_reflog_remembers_and_nested_repositories_are_saved() {
 }
 
 #[test]
+fn a_repository_inside_in_which_nothing_was_committed_is_saved_too() {
+    let place = Place::new();
+    place.spawn(&["a"]);
+    let tree = place.tree("a");
+    write(tree.join("beside"), "beside\n");
+    place.git(&tree, "init -q lib/inner");
+    write(tree.join("lib/inner/f"), "never committed\n");
+    reaped(&place, &["--force", "a"]);
+    let saved = "refs/spore/salvage/a/1";
+    assert_eq!(
+        place.git("app", &format!("show {saved}:beside")),
+        "beside\n"
+    );
+    let message = place.git("app", &format!("log -1 --format=%B {saved}"));
+    let inner = message
+        .lines()
+        .find_map(|line| line.strip_prefix("Spore-Inner: "));
+    let (commit, path) = inner.unwrap().split_once(' ').unwrap();
+    assert_eq!(path, "lib/inner");
+    assert_eq!(
+        place.git("app", &format!("show {commit}:f")),
+        "never committed\n"
+    );
+}
+
+#[test]
+fn a_branch_goes_by_what_is_on_it_not_by_what_was_checked_out() {
+    let place = Place::new();
+    place.spawn(&["a", "b", "c"]);
+    for agent in ["a", "b"] {
+        place.git(place.tree(agent), "checkout -q --detach");
+        place.git(place.tree(agent), "commit -q --allow-empty -m detached");
+    }
+    // Somebody else checked out the branch that the detached tree left free.
+    place.git("app", "worktree add -q ../elsewhere swarm/b");
+    // Work on the branch, and something old checked out.
+    write(place.tree("c").join("work"), "work\n");
+    place.git(place.tree("c"), "add -A");
+    place.git(place.tree("c"), "commit -qm work");
+    place.git(place.tree("c"), "checkout -q --detach main");
+    let gone: Vec<bool> = reaped(&place, &["--force", "a", "b", "c"])
+        .iter()
+        .map(|record| record["branch_gone"] == true)
+        .collect();
+    assert_eq!(gone, [true, false, false]);
+    let branches = place.git(
+        "app",
+        "for-each-ref --format=%(refname:lstrip=3) refs/heads/swarm",
+    );
+    assert_eq!(branches, "b\nc\n");
+    assert_eq!(
+        place.git("elsewhere", "status --porcelain --branch"),
+        "## swarm/b\n"
+    );
+}
+
+#[test]
 fn what_is_alive_locked_or_in_the_middle_of_something_is_kept_until_told() {
     let place = Place::new();
     place.spawn(&["alive", "locked", "merging", "fresh"]);

@@ -15,11 +15,12 @@
 //! changes: the index is a copy, so a leftover `index.lock` is no hindrance.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::git::checked;
 use super::{Error, Git, Tree, cache, journal, landed};
 use crate::swarm::Root;
 
@@ -212,7 +213,22 @@ impl Place {
             "--",
             ".",
         ];
-        aside.bytes(&add)?;
+        let mut unborn = Vec::new();
+        if let Err(error) = aside.bytes(&add) {
+            // git adds nothing at all where a repository without a commit stands inside.
+            unborn = self.unborn()?;
+            if unborn.is_empty() {
+                return Err(error);
+            }
+            let others = unborn.iter().map(|path| {
+                let mut exclude = OsString::from(":(top,exclude,literal)");
+                exclude.push(path);
+                exclude
+            });
+            let args = add.iter().map(OsString::from).chain(others);
+            let output = aside.command(args).output();
+            checked(&add, output.map_err(Error::at(&self.top))?)?;
+        }
         let ignored = cache::ignored_work(&self.git, &self.top, self.main.as_deref(), keep)?;
         if !ignored.is_empty() {
             aside.feed(
@@ -220,7 +236,7 @@ impl Place {
                 &ignored.join(&0),
             )?;
         }
-        let inner = self.inner(&aside, keep, depth)?;
+        let inner = self.inner(&aside, unborn, keep, depth)?;
         let whole = aside.text(&["write-tree"])?;
         let exact = self.exact(&aside, head, scratch)?;
         Ok(Written {
@@ -270,11 +286,31 @@ impl Place {
         Ok(())
     }
 
-    /// Repositories inside the tree, of which git stores a mere commit id: each saved in the same
-    /// way, unless it is a submodule without work of its own.
+    /// Repositories inside the tree in which nothing was ever committed.
+    fn unborn(&self) -> Result<Vec<PathBuf>, Error> {
+        let listed = ["ls-files", "-z", "--others", "--exclude-standard"];
+        let listed = self.git.bytes(&listed)?;
+        // git does not look into a repository: it stands for all that is in it.
+        let nested = listed
+            .split(|byte| *byte == 0)
+            .filter_map(|path| path.strip_suffix(b"/"));
+        let mut found = Vec::new();
+        for path in nested {
+            let path = PathBuf::from(OsStr::from_bytes(path));
+            let top = self.top.join(&path);
+            if top.join(".git").exists() && landed::commit(&Git::at(top), "HEAD")?.is_none() {
+                found.push(path);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Repositories inside the tree, of which git stores a mere commit id or, where they are `unborn`,
+    /// nothing: each saved in the same way, unless it is a submodule without work of its own.
     fn inner(
         &self,
         aside: &Git,
+        unborn: Vec<PathBuf>,
         keep: &[String],
         depth: u32,
     ) -> Result<Vec<(PathBuf, String)>, Error> {
@@ -282,13 +318,12 @@ impl Place {
         let links = staged
             .split(|byte| *byte == 0)
             .filter(|e| e.starts_with(b"160000 "));
+        let links = links.map(|link| {
+            let path = link.splitn(2, |byte| *byte == b'\t').nth(1);
+            PathBuf::from(OsStr::from_bytes(path.unwrap_or_default()))
+        });
         let mut found = Vec::new();
-        for link in links {
-            let path = link
-                .splitn(2, |byte| *byte == b'\t')
-                .nth(1)
-                .unwrap_or_default();
-            let path = PathBuf::from(OsStr::from_bytes(path));
+        for path in links.chain(unborn) {
             let top = self.top.join(&path);
             if !top.join(".git").exists() {
                 continue;
