@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::event::{Lease, Phase, State};
 use crate::health::{
-    Agent, Grip, Held, Leak, Limits, Mail, Orphan, Report, Seen, Task, Tree, judge, shell,
+    Agent, Ahead, Clash, Grip, Held, Leak, Limits, Mail, Orphan, Report, Seen, Task, Tree, judge,
+    shell,
 };
 use crate::id::AgentName;
 use crate::spool::{Clock, Spool};
@@ -17,6 +19,7 @@ use crate::swarm::hold::{Hold, Holds, Whom};
 use crate::swarm::holder::{self, Holder, Life};
 use crate::swarm::plan::Plan;
 use crate::swarm::{Journal, Root};
+use crate::workspace::forecast::{self, Side};
 use crate::workspace::{self, glance};
 
 /// How much is looked at.
@@ -24,7 +27,7 @@ use crate::workspace::{self, glance};
 pub(super) struct Depth {
     /// Mailboxes.
     pub(super) mail: bool,
-    /// What differs in the trees and in the main checkout.
+    /// What differs in the trees and in the main checkout, and where that will conflict.
     pub(super) trees: bool,
     /// All processes of this machine.
     pub(super) processes: bool,
@@ -94,7 +97,8 @@ pub(super) fn seen(
         mail(root, &mut seen);
     }
     if depth.trees {
-        glance_at(&trees, &mut seen);
+        let glances = glance_at(&trees, &mut seen);
+        ahead(root, &trees, glances, &mut seen);
         leaks(root, plan, state, &trees, &mut seen);
     }
     if depth.processes {
@@ -225,8 +229,10 @@ fn mail(root: &Root, seen: &mut Seen) {
     seen.others = found.into_iter().collect();
 }
 
-fn glance_at(trees: &[workspace::Tree], seen: &mut Seen) {
+fn glance_at(trees: &[workspace::Tree], seen: &mut Seen) -> Vec<Option<glance::Glance>> {
+    let mut glances = Vec::new();
     for (tree, glance) in trees.iter().zip(glance::glance(trees)) {
+        glances.push(glance.as_ref().ok().cloned());
         let name = tree.identity.agent.as_str();
         let agent = seen.agents.iter_mut().find(|agent| agent.name == name);
         let Some(known) = agent.and_then(|agent| agent.tree.as_mut()) else {
@@ -243,6 +249,89 @@ fn glance_at(trees: &[workspace::Tree], seen: &mut Seen) {
             Err(error) => seen.unseen.push(format!("the tree of {name}: {error}")),
         }
     }
+    glances
+}
+
+/// Who will conflict with whom, from what the trees were seen to hold.
+fn ahead(
+    root: &Root,
+    trees: &[workspace::Tree],
+    glances: Vec<Option<glance::Glance>>,
+    seen: &mut Seen,
+) {
+    /// How long it may take; who looks often wants an answer now.
+    const AT_MOST: Duration = Duration::from_secs(1);
+    let Some(repository) = root.repository() else {
+        return;
+    };
+    let until = Instant::now() + AT_MOST;
+    let mut sides = Vec::new();
+    let mut bases: Vec<&str> = trees.iter().map(|tree| &*tree.notes.base).collect();
+    bases.sort_unstable();
+    bases.dedup();
+    // Where all began is where all will go; with more than one base, they are only compared.
+    if let [base] = *bases {
+        let name = base.trim_start_matches("refs/heads/");
+        let commit = glance::commit_at(repository, &format!("refs/heads/{name}"));
+        sides.extend(commit.map(|commit| Side {
+            name: name.to_owned(),
+            commit,
+            tree: None,
+            changed: None,
+        }));
+    }
+    let targets = sides.len();
+    let mut unseen = Vec::new();
+    for (tree, glance) in trees.iter().zip(glances) {
+        let name = tree.identity.agent.to_string();
+        match glance.and_then(|glance| glance.at) {
+            // The commits of a clone may not be here.
+            Some((commit, changed)) if glance::commit_at(repository, &commit).is_some() => {
+                sides.push(Side {
+                    name,
+                    commit,
+                    tree: Some(tree.clone()),
+                    changed: Some(changed),
+                });
+            }
+            _ => unseen.push(name),
+        }
+    }
+    let mut why = Vec::new();
+    if !unseen.is_empty() {
+        why.push(format!(
+            "the work of {} is not to be read from here",
+            unseen.join(", ")
+        ));
+    }
+    match forecast::glimpse(repository, &sides, until) {
+        Err(error) => why.push(error.to_string()),
+        Ok(found) => {
+            let pairs = found.pairs.into_iter();
+            seen.ahead = pairs
+                .map(|pair| Ahead {
+                    a: sides[pair.sides.0].name.clone(),
+                    b: sides[pair.sides.1].name.clone(),
+                    with_target: pair.sides.0 < targets,
+                    files: pair
+                        .files
+                        .into_iter()
+                        .map(|file| Clash {
+                            path: file.path,
+                            kind: file.kind,
+                            lines: file.lines,
+                        })
+                        .collect(),
+                })
+                .collect();
+            match found.unsure.len() {
+                0 => {}
+                1 => why.push("of one pair only git can tell".to_owned()),
+                n => why.push(format!("{n} pairs would take git, or longer")),
+            }
+        }
+    }
+    seen.ahead_unseen = (!why.is_empty()).then(|| why.join("; "));
 }
 
 /// What changed in the main checkout since the first agent got a tree of its own: a task's agent

@@ -36,7 +36,10 @@ sign of life, not because it says so. What could not be looked at is said.
     idle       none of these; WHY says what it waits for
 
 The findings: `lease` (over, or its holder gone), `needs-you`, `thrash` (given out again and again),
-`leak` (a change in the main checkout since the first agent got a tree), `orphan` (a process that
+`leak` (a change in the main checkout since the first agent got a tree), `conflict-ahead` (two
+agents, or the target and an agent, whose work will not merge, what is not committed included),
+`forecast` (of which pairs that is not known, because it would take long; `swarm-merge --forecast`
+takes its time), `orphan` (a process that
 outlived its run), `unread` (mail that waits for half an hour), `dead-mail`, `throughput` (fell to a
 third), `repeated-failure` (three in a row), `silence`, `hold`, `journal`.
 
@@ -110,6 +113,18 @@ kiro-2  idle       -     -      0     0       0     -     nothing is ready: 2 wa
         -> swarm-assign retry 1
 ! leak: the main checkout has a change in README
         -> git -C [..]/app diff HEAD -- README
+"#,
+        },
+        Example {
+            says: "Two who change the same line, long before anything is merged",
+            session: r#"
+$ git checkout -q README && echo one > ../app.swarm/wt/kiro-1/README && echo two > ../app.swarm/wt/kiro-2/README
+$ swarm-status | grep -A 1 conflict-ahead
+! conflict-ahead: kiro-1 and kiro-2 will conflict in README (line 1/1)
+        -> swarm-merge --forecast kiro-1 kiro-2
+$ swarm-status --json | grep -o '"a":"kiro-1".*"lines":[^]]*'
+"a":"kiro-1","b":"kiro-2","files":[{"path":"README","kind":"contents","lines":[{"a":1,"b":1}
+$ git -C ../app.swarm/wt/kiro-1 checkout -q README && git -C ../app.swarm/wt/kiro-2 checkout -q README
 "#,
         },
         Example {

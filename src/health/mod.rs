@@ -56,6 +56,10 @@ pub struct Seen {
     pub conducted: bool,
     /// Changes in the main checkout.
     pub leaks: Vec<Leak>,
+    /// Who will conflict with whom when their work is merged.
+    pub ahead: Vec<Ahead>,
+    /// Why that is not known of all, if it is not.
+    pub ahead_unseen: Option<String>,
     /// Processes of runs that are over.
     pub orphans: Vec<Orphan>,
     /// Lines of the journal that were cut off.
@@ -159,6 +163,30 @@ pub struct Leak {
     pub by: Option<(String, String)>,
     /// What brings it where it belongs.
     pub mend: String,
+}
+
+/// Two whose work will conflict: agents, or the branch that they merge into and an agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ahead {
+    /// One.
+    pub a: String,
+    /// The other.
+    pub b: String,
+    /// Whether `a` is that branch.
+    pub with_target: bool,
+    /// In which files.
+    pub files: Vec<Clash>,
+}
+
+/// A file in which two will conflict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Clash {
+    /// Its path.
+    pub path: String,
+    /// The kind, in git's words.
+    pub kind: String,
+    /// The lines at which the hunks begin on both sides.
+    pub lines: Vec<(usize, usize)>,
 }
 
 /// A process that its run left behind.

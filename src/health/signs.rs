@@ -1,10 +1,12 @@
 //! What is to be said about the swarm as a whole: leases, processes, the main checkout, mail,
 //! repeated failure, thrash, throughput.
 
-use crate::action::json::Value;
+use crate::action::json::{Object, Value};
 use crate::event::{Phase, Record, State, TaskState};
 
-use super::{Grip, Indicator, Level, Limits, Mail, Outlook, Seen, length, millis, shell};
+use super::{
+    Ahead, Clash, Grip, Indicator, Level, Limits, Mail, Outlook, Seen, length, millis, shell,
+};
 
 /// Every finding that is not about one agent alone.
 pub(super) fn of_the_swarm(
@@ -32,6 +34,12 @@ pub(super) fn of_the_swarm(
         let sign = Indicator::new("leak", Level::Warning, said).mend(&leak.mend);
         sign.with("file", leak.file.as_str())
     }));
+    signs.extend(seen.ahead.iter().map(of_a_conflict));
+    if let Some(why) = &seen.ahead_unseen {
+        let said = format!("conflicts ahead were not looked for everywhere: {why}");
+        let sign = Indicator::new("forecast", Level::Healthy, said);
+        signs.push(sign.mend("swarm-merge --forecast"));
+    }
     signs.extend(seen.orphans.iter().map(|orphan| {
         let run = match &orphan.run {
             Some(run) => format!("run {run}"),
@@ -57,6 +65,48 @@ pub(super) fn of_the_swarm(
     let unseen = seen.unseen.iter();
     signs.extend(unseen.map(|what| Indicator::new("unseen", Level::Warning, what)));
     signs
+}
+
+/// Two whose work will conflict; the first files in words, all of them in the figures.
+fn of_a_conflict(ahead: &Ahead) -> Indicator {
+    const IN_WORDS: usize = 3;
+    let Ahead { a, b, files, .. } = ahead;
+    let words = files.iter().take(IN_WORDS).map(|file| {
+        let Clash { path, kind, lines } = file;
+        let lines: Vec<String> = lines.iter().map(|(a, b)| format!("{a}/{b}")).collect();
+        match &*lines {
+            [] => format!("{path} ({kind})"),
+            [one] => format!("{path} (line {one})"),
+            more => format!("{path} (lines {})", more.join(", ")),
+        }
+    });
+    let mut words: Vec<String> = words.collect();
+    if files.len() > IN_WORDS {
+        words.push(format!("{} more", files.len() - IN_WORDS));
+    }
+    let said = format!("{a} and {b} will conflict in {}", words.join(", "));
+    let details = files.iter().map(|clash| {
+        let lines = clash.lines.iter().map(|(a, b)| {
+            let mut hunk = Object::new();
+            hunk.insert("a", Value::from(*a as u64));
+            hunk.insert("b", Value::from(*b as u64));
+            Value::Object(hunk)
+        });
+        let mut file = Object::new();
+        file.insert("path", Value::from(clash.path.as_str()));
+        file.insert("kind", Value::from(clash.kind.as_str()));
+        file.insert("lines", Value::Array(lines.collect()));
+        Value::Object(file)
+    });
+    let mend = match ahead.with_target {
+        true => format!("worktree-spawn --sync=merge {}", shell(b)),
+        false => format!("swarm-merge --forecast {} {}", shell(a), shell(b)),
+    };
+    Indicator::new("conflict-ahead", Level::Warning, said)
+        .mend(mend)
+        .with("a", a.as_str())
+        .with("b", b.as_str())
+        .with("files", Value::Array(details.collect()))
 }
 
 /// Tries of one agent that failed in a row.

@@ -398,6 +398,7 @@ fn clashes(repository: &Repository, ready: &[Candidate]) -> Result<Vec<(usize, u
             name: ready.branch.clone(),
             commit: ready.head.clone(),
             tree: None,
+            changed: None,
         })
         .collect();
     let pairs = forecast::foresee(repository, &sides)?;

@@ -13,6 +13,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::time::Instant;
 
 use git2::{MergeFileInput, MergeFileOptions, ObjectType, Oid, Repository};
 
@@ -30,6 +31,9 @@ pub struct Side {
     pub commit: String,
     /// Its tree, if what is not committed there counts.
     pub tree: Option<Tree>,
+    /// The paths in it that may not be as they were committed, if that is known already; one that
+    /// ends with a slash is a new directory.
+    pub changed: Option<Vec<Vec<u8>>>,
 }
 
 /// Two that do not go together.
@@ -61,11 +65,16 @@ pub fn sides(git: &Git, into: &str, trees: &[Tree]) -> Result<Vec<Side>, Error> 
             name: into.trim_start_matches("refs/heads/").to_owned(),
             commit,
             tree: None,
+            changed: None,
         });
     }
     let heads = in_parallel(trees.len(), |place| {
-        let head = merge::commit_of(&Git::at(&trees[place].git_dir), "HEAD")?;
+        let head = match Repository::open(&trees[place].git_dir) {
+            Ok(tree) => tree.refname_to_id("HEAD").ok().map(|id| id.to_string()),
+            Err(_) => merge::commit_of(&Git::at(&trees[place].git_dir), "HEAD")?,
+        };
         match head {
+            // Of a clone, perhaps, whose commits are not here.
             Some(head) => merge::commit_of(git, &head),
             None => Ok(None),
         }
@@ -76,6 +85,7 @@ pub fn sides(git: &Git, into: &str, trees: &[Tree]) -> Result<Vec<Side>, Error> 
                 name: tree.identity.agent.to_string(),
                 commit,
                 tree: Some(tree.clone()),
+                changed: None,
             });
         }
     }
@@ -84,15 +94,41 @@ pub fn sides(git: &Git, into: &str, trees: &[Tree]) -> Result<Vec<Side>, Error> 
 
 /// Every pair that conflicts.
 pub fn foresee(repository: &swarm::Repository, sides: &[Side]) -> Result<Vec<Pair>, Error> {
-    let common = &repository.common_dir;
     let exact = Exact::new(repository, sides);
-    let Ok(odb) = Repository::open(common) else {
+    // What libgit2 does not read (a format, a missing object), git does.
+    let Ok(found) = quick(&repository.common_dir, sides, None) else {
         return by_git(&exact, sides.len());
     };
-    match quick(&odb, common, sides, &exact) {
-        Ok(pairs) => pairs,
-        // Something that libgit2 does not read: a format, a missing object.
-        Err(_) => by_git(&exact, sides.len()),
+    let found = found?;
+    let unsure = found.unsure;
+    let sure = in_parallel(unsure.len(), |place| exact.pair(unsure[place]))?;
+    let mut pairs = found.pairs;
+    pairs.extend(sure.into_iter().flatten());
+    pairs.sort_by_key(|pair| pair.sides);
+    Ok(pairs)
+}
+
+/// What can be said without git's help and before a time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Glimpse {
+    /// Pairs that conflict.
+    pub pairs: Vec<Pair>,
+    /// Pairs of which nothing is known: only git can tell, or there was no time.
+    pub unsure: Vec<(usize, usize)>,
+}
+
+/// The same for those who look often: only what can be said quickly.
+pub fn glimpse(
+    repository: &swarm::Repository,
+    sides: &[Side],
+    until: Instant,
+) -> Result<Glimpse, Error> {
+    match quick(&repository.common_dir, sides, Some(until)) {
+        Ok(found) => found,
+        Err(_) => Ok(Glimpse {
+            pairs: Vec::new(),
+            unsure: pairs_of(sides.len()).collect(),
+        }),
     }
 }
 
@@ -116,16 +152,49 @@ struct Entry {
 /// A path that a working tree changed, and what is there now.
 type Uncommitted = (Vec<u8>, Option<Entry>);
 
-/// The paths that a side changed since a base: what each was, and what it is; none where there is
-/// no such file.
-type Changes = BTreeMap<Vec<u8>, (Option<Entry>, Option<Entry>)>;
+/// What a path was at the base, and what it is; none where there is no such file.
+type Change = (Option<Entry>, Option<Entry>);
+
+/// What a side changed since a base.
+#[derive(Debug, Default)]
+struct Changes {
+    paths: BTreeMap<Vec<u8>, Change>,
+    /// The paths that are gone.
+    gone: BTreeSet<Vec<u8>>,
+    /// The directories that these were in.
+    left: BTreeSet<Vec<u8>>,
+    /// Whether there are new paths.
+    adds: bool,
+}
+
+impl Changes {
+    fn of(paths: BTreeMap<Vec<u8>, Change>) -> Changes {
+        let gone = paths.iter().filter(|(_, (_, is))| is.is_none());
+        let gone: BTreeSet<Vec<u8>> = gone.map(|(path, _)| path.clone()).collect();
+        Changes {
+            left: gone.iter().map(|path| parent(path).to_vec()).collect(),
+            gone,
+            adds: paths.values().any(|(was, _)| was.is_none()),
+            paths,
+        }
+    }
+
+    /// Whether it may have renamed a file that `other` changed, or a directory that it added to.
+    fn may_move_under(&self, other: &Changes) -> bool {
+        self.adds
+            && !self.gone.is_empty()
+            && other.paths.iter().any(|(path, (was, _))| {
+                self.gone.contains(path) || (was.is_none() && self.left.contains(parent(path)))
+            })
+    }
+}
 
 fn quick(
-    repository: &Repository,
     common: &Path,
     sides: &[Side],
-    exact: &Exact<'_>,
-) -> Result<Result<Vec<Pair>, Error>, git2::Error> {
+    until: Option<Instant>,
+) -> Result<Result<Glimpse, Error>, git2::Error> {
+    let repository = &Repository::open(common)?;
     // What is not committed, by side, with the contents that no object holds.
     let contents: Mutex<HashMap<Oid, Vec<u8>>> = Mutex::default();
     let uncommitted = in_parallel(sides.len(), |place| {
@@ -147,9 +216,12 @@ fn quick(
         known: HashMap::new(),
     };
     let mut bases: HashMap<(Oid, Oid), Option<Oid>> = HashMap::new();
-    let mut pairs = Vec::new();
-    let mut unsure = Vec::new();
+    let mut found = Glimpse::default();
     for (a, b) in pairs_of(sides.len()) {
+        if until.is_some_and(|until| Instant::now() >= until) {
+            found.unsure.push((a, b));
+            continue;
+        }
         let base = *bases
             .entry((heads[a], heads[b]))
             .or_insert_with(|| repository.merge_base(heads[a], heads[b]).ok());
@@ -158,25 +230,21 @@ fn quick(
         };
         for side in [a, b] {
             if let std::collections::hash_map::Entry::Vacant(free) = changes.entry((base, side)) {
-                free.insert(since(repository, base, heads[side], &uncommitted[side])?);
+                let paths = since(repository, base, heads[side], &uncommitted[side])?;
+                free.insert(Changes::of(paths));
             }
         }
         let (ours, theirs) = (&changes[&(base, a)], &changes[&(base, b)]);
         match compare(&mut merged, ours, theirs)? {
             Some(files) if files.is_empty() => {}
-            Some(files) => pairs.push(Pair {
+            Some(files) => found.pairs.push(Pair {
                 sides: (a, b),
                 files,
             }),
-            None => unsure.push((a, b)),
+            None => found.unsure.push((a, b)),
         }
     }
-    let sure = in_parallel(unsure.len(), |place| exact.pair(unsure[place]));
-    Ok(sure.map(|sure| {
-        pairs.extend(sure.into_iter().flatten());
-        pairs.sort_by_key(|pair| pair.sides);
-        pairs
-    }))
+    Ok(Ok(found))
 }
 
 /// What a working tree has that its commit has not: each path with what is there now.
@@ -196,8 +264,12 @@ fn uncommitted(
     let commit = Oid::from_str(&side.commit).map_err(failed)?;
     let head = repository.find_commit(commit).and_then(|c| c.tree());
     let head = head.map_err(failed)?;
+    let changed = match &side.changed {
+        Some(changed) => scan::listed(tree, changed)?,
+        None => scan::changed(tree, &head.id().to_string())?,
+    };
     let mut found = Vec::new();
-    for path in scan::changed(tree, &head.id().to_string())? {
+    for path in changed {
         let relative = Path::new(OsStr::from_bytes(&path));
         let was = head.get_path(relative).ok().map(|entry| Entry {
             mode: u32::try_from(entry.filemode()).unwrap_or_default(),
@@ -256,10 +328,10 @@ fn since(
     base: Oid,
     head: Oid,
     uncommitted: &[Uncommitted],
-) -> Result<Changes, git2::Error> {
+) -> Result<BTreeMap<Vec<u8>, Change>, git2::Error> {
     let from = repository.find_commit(base)?.tree()?;
     let to = repository.find_commit(head)?.tree()?;
-    let mut changes = Changes::new();
+    let mut changes = BTreeMap::new();
     let diff = repository.diff_tree_to_tree(Some(&from), Some(&to), None)?;
     for delta in diff.deltas() {
         let entry = |file: git2::DiffFile<'_>| {
@@ -304,32 +376,14 @@ fn compare(
     ours: &Changes,
     theirs: &Changes,
 ) -> Result<Option<Vec<Clash>>, git2::Error> {
-    let gone = |changes: &Changes| -> BTreeSet<Vec<u8>> {
-        let gone = changes.iter().filter(|(_, (_, is))| is.is_none());
-        gone.map(|(path, _)| path.clone()).collect()
-    };
-    let new = |changes: &Changes| -> Vec<Vec<u8>> {
-        let new = changes.iter().filter(|(_, (was, _))| was.is_none());
-        new.map(|(path, _)| path.clone()).collect()
-    };
-    for (one, other) in [(ours, theirs), (theirs, ours)] {
-        let (gone, new) = (gone(one), new(one));
-        if gone.is_empty() || new.is_empty() {
-            continue;
-        }
-        // It may have renamed a file that the other changed, or a directory that the other added to.
-        let dirs: BTreeSet<&[u8]> = gone.iter().map(|path| parent(path)).collect();
-        let touched = |(path, (was, _)): (&Vec<u8>, &(Option<Entry>, Option<Entry>))| {
-            gone.contains(path) || (was.is_none() && dirs.contains(parent(path)))
-        };
-        if other.iter().any(touched) {
-            return Ok(None);
-        }
+    if ours.may_move_under(theirs) || theirs.may_move_under(ours) {
+        return Ok(None);
     }
+    let (adds, ours, theirs) = (ours.adds || theirs.adds, &ours.paths, &theirs.paths);
     let mut files = Vec::new();
     for (one, other) in [(ours, theirs), (theirs, ours)] {
         // A file here, and a directory of that name there.
-        for (path, _) in one.iter().filter(|(_, (_, is))| is.is_some()) {
+        for (path, _) in one.iter().filter(|(_, (_, is))| adds && is.is_some()) {
             let inside = [path, &b"/"[..]].concat();
             let mut below = other.range(inside.clone()..);
             if below.any(|(path, (_, is))| path.starts_with(&inside) && is.is_some())

@@ -4,6 +4,7 @@
 //! rest of a status. Where it does not do what git does (filters such as LFS, formats that it does
 //! not open), git itself is asked.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use git2::{Oid, Repository, Status, StatusOptions};
@@ -11,6 +12,7 @@ use git2::{Oid, Repository, Status, StatusOptions};
 use super::fill::in_parallel;
 use super::life::Processes;
 use super::{Error, Git, Tree, list};
+use crate::swarm;
 
 /// How a tree stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,6 +27,9 @@ pub struct Glance {
     pub files: Option<u64>,
     /// Files that differ from its last commit.
     pub dirty: u64,
+    /// Its last commit and the paths of these files; none where git was asked instead. A path that
+    /// ends with a slash is a new directory.
+    pub at: Option<(String, Vec<Vec<u8>>)>,
 }
 
 /// A glance at each tree, in order; what went wrong for those that could not be looked at.
@@ -37,13 +42,11 @@ pub fn glance(trees: &[Tree]) -> Vec<Result<Glance, Error>> {
 pub fn changed(top: &Path) -> Result<Vec<PathBuf>, Error> {
     if let Ok(repository) = open(top) {
         let files = dirty(&repository).map_err(failed)?;
-        return Ok(files.into_iter().map(PathBuf::from).collect());
+        return Ok(files.iter().map(|path| path_of(path)).collect());
     }
     let status = Git::at(top).bytes(&["status", "--porcelain", "-z", "--no-renames"])?;
     let records = status.split(|byte| *byte == 0).filter(|r| r.len() > 3);
-    Ok(records
-        .map(|record| PathBuf::from(String::from_utf8_lossy(&record[3..]).into_owned()))
-        .collect())
+    Ok(records.map(|record| path_of(&record[3..])).collect())
 }
 
 /// The commit that the checkout at `top` stands at, if libgit2 sees no difference to it; none if it
@@ -55,6 +58,13 @@ pub fn clean_at(top: &Path) -> Option<String> {
         .ok()?
         .is_empty()
         .then(|| head.to_string())
+}
+
+/// The commit that a revision names in a repository, if it is there and libgit2 can tell.
+pub fn commit_at(repository: &swarm::Repository, revision: &str) -> Option<String> {
+    let repository = Repository::open(&repository.common_dir).ok()?;
+    let found = repository.revparse_single(revision).ok()?;
+    Some(found.peel_to_commit().ok()?.id().to_string())
 }
 
 fn one(tree: &Tree) -> Result<Glance, Error> {
@@ -91,6 +101,7 @@ fn look(repository: &Repository, tree: &Tree) -> Result<Glance, git2::Error> {
         behind: counted.map(|(_, behind)| behind),
         files: base.and_then(|base| differing(repository, here, base, &dirty)),
         dirty: dirty.len() as u64,
+        at: Some((here.to_string(), dirty)),
     })
 }
 
@@ -102,7 +113,11 @@ fn count(repository: &Repository, here: Oid, base: Oid) -> Option<(u64, u64)> {
     Some((ahead as u64, behind as u64))
 }
 
-fn dirty(repository: &Repository) -> Result<Vec<String>, git2::Error> {
+fn path_of(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(std::ffi::OsStr::from_bytes(bytes))
+}
+
+fn dirty(repository: &Repository) -> Result<Vec<Vec<u8>>, git2::Error> {
     let mut options = StatusOptions::new();
     options
         .include_untracked(true)
@@ -112,13 +127,11 @@ fn dirty(repository: &Repository) -> Result<Vec<String>, git2::Error> {
     let changed = statuses
         .iter()
         .filter(|entry| entry.status() != Status::CURRENT);
-    Ok(changed
-        .map(|entry| String::from_utf8_lossy(entry.path_bytes()).into_owned())
-        .collect())
+    Ok(changed.map(|entry| entry.path_bytes().to_vec()).collect())
 }
 
 /// How many files differ from where `here` left `base`, those that are not committed included.
-fn differing(repository: &Repository, here: Oid, base: Oid, dirty: &[String]) -> Option<u64> {
+fn differing(repository: &Repository, here: Oid, base: Oid, dirty: &[Vec<u8>]) -> Option<u64> {
     let left = match here == base {
         true => here,
         false => repository.merge_base(here, base).ok()?,
@@ -131,10 +144,13 @@ fn differing(repository: &Repository, here: Oid, base: Oid, dirty: &[String]) ->
     let diff = repository
         .diff_tree_to_tree(Some(&from), Some(&to), None)
         .ok()?;
-    let mut files: std::collections::HashSet<String> = dirty.iter().cloned().collect();
+    let mut files: std::collections::HashSet<Vec<u8>> = dirty.iter().cloned().collect();
     for delta in diff.deltas() {
-        let file = delta.new_file().path().or(delta.old_file().path());
-        files.extend(file.map(|path| path.to_string_lossy().into_owned()));
+        let file = [delta.new_file(), delta.old_file()];
+        files.extend(
+            file.iter()
+                .find_map(|file| file.path_bytes().map(<[u8]>::to_vec)),
+        );
     }
     Some(files.len() as u64)
 }
@@ -149,6 +165,7 @@ fn by_git(tree: &Tree) -> Result<Glance, Error> {
         behind: counted.map(|(_, behind)| u64::from(behind)),
         files: None,
         dirty: facts.dirty as u64,
+        at: None,
     })
 }
 
@@ -214,12 +231,16 @@ mod tests {
             behind: Some(1),
             files: Some(2),
             dirty: 2,
+            at: Some((
+                git.text(&["rev-parse", "HEAD"]).unwrap(),
+                vec![b"a".to_vec(), b"new".to_vec()],
+            )),
         };
         let index = fs::read(dir.path().join(".git/index")).unwrap();
         assert_eq!(one(&tree).unwrap(), expected);
         assert_eq!(fs::read(dir.path().join(".git/index")).unwrap(), index);
         let mut by_git = by_git(&tree).unwrap();
-        by_git.files = expected.files;
+        (by_git.files, by_git.at) = (expected.files, expected.at.clone());
         assert_eq!(by_git, expected);
         let mut files = changed(dir.path()).unwrap();
         files.sort();

@@ -32,6 +32,7 @@ pub fn changed(tree: &Tree, head_tree: &str) -> Result<Vec<Vec<u8>>, Error> {
         racy: u32::try_from(modified.as_secs()).unwrap_or(u32::MAX),
         changed: Vec::new(),
         new: Vec::new(),
+        buffer: Vec::new(),
     };
     let Ok(top) = rustix::fs::open(&tree.path, DIRECTORY, Mode::empty()) else {
         return by_git(&tree.git());
@@ -55,6 +56,20 @@ pub fn changed(tree: &Tree, head_tree: &str) -> Result<Vec<Vec<u8>>, Error> {
     changed.sort_unstable();
     changed.dedup();
     Ok(changed)
+}
+
+/// How much of a listing is read at once, in bytes.
+#[cfg(target_os = "linux")]
+const BUFFER: usize = 32 << 10;
+
+/// The same where the paths are known already; each that ends with a slash is a new directory.
+pub fn listed(tree: &Tree, paths: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, Error> {
+    let (dirs, mut files): (Vec<_>, Vec<_>) =
+        paths.iter().cloned().partition(|path| path.ends_with(b"/"));
+    if !dirs.is_empty() {
+        files.extend(not_ignored(&tree.git(), &dirs)?);
+    }
+    Ok(files)
 }
 
 const DIRECTORY: OFlags = OFlags::RDONLY
@@ -98,6 +113,8 @@ struct Scan {
     racy: u32,
     changed: Vec<Vec<u8>>,
     new: Vec<Vec<u8>>,
+    /// For listings; one directory at a time.
+    buffer: Vec<u8>,
 }
 
 impl Scan {
@@ -110,55 +127,106 @@ impl Scan {
         prefix: &[u8],
     ) {
         let entries = &index.entries;
-        let mut known: HashSet<&[u8]> = HashSet::with_capacity(range.len().min(512));
+        // How many names of the index are here, whatever they are.
+        let mut here = 0;
         let mut place = range.start;
         while place < range.end {
             let rest = &entries[place].path[prefix.len()..];
             let Some(slash) = rest.iter().position(|byte| *byte == b'/') else {
-                known.insert(rest);
-                if !self.is_same(index, place, directory, rest) {
+                let stat = rustix::fs::statat(directory, rest, AtFlags::SYMLINK_NOFOLLOW).ok();
+                here += usize::from(stat.is_some());
+                if !stat.is_some_and(|stat| self.is_same(&entries[place].stat, &stat)) {
                     self.changed.push(entries[place].path.clone());
                 }
                 place += 1;
                 continue;
             };
             let name = &rest[..slash];
-            known.insert(name);
             let inner = &entries[place].path[..prefix.len() + slash + 1];
             let length = entries[place..range.end].partition_point(|e| e.path.starts_with(inner));
             let below = place..place + length;
             match rustix::fs::openat(directory, name, DIRECTORY, Mode::empty()) {
-                Ok(child) => self.directory(index, below, &child, inner),
+                Ok(child) => {
+                    here += 1;
+                    self.directory(index, below, &child, inner);
+                }
                 Err(_) => self
                     .changed
                     .extend(entries[below].iter().map(|e| e.path.clone())),
             }
             place += length;
         }
-        let Ok(listed) = rustix::fs::Dir::read_from(directory) else {
+        // As many names as the index knows here: then it knows them all.
+        let mut count = 0;
+        let counted = self.list(directory, |_, _, _| count += 1);
+        if counted.is_ok() && count == here {
             return;
-        };
-        for entry in listed.flatten() {
-            let name = entry.file_name().to_bytes();
-            if known.contains(name) || matches!(name, b"." | b".." | b".git") {
-                continue;
-            }
-            if matches!(
-                entry.file_type(),
-                FileType::RegularFile | FileType::Directory | FileType::Symlink | FileType::Unknown
-            ) {
-                self.new.push([prefix, name].concat());
-            }
         }
+        let known: HashSet<&[u8]> = entries[range]
+            .iter()
+            .filter_map(|entry| entry.path[prefix.len()..].split(|b| *b == b'/').next())
+            .collect();
+        // What cannot be listed is not known to hold anything.
+        let _ = self.list(directory, |scan, name, kind| {
+            let counts = matches!(
+                kind,
+                FileType::RegularFile | FileType::Directory | FileType::Symlink | FileType::Unknown
+            );
+            if counts && !known.contains(name) {
+                scan.new.push([prefix, name].concat());
+            }
+        });
     }
 
-    fn is_same(&self, index: &Index, place: usize, directory: &OwnedFd, name: &[u8]) -> bool {
-        let entry = &index.entries[place];
-        let Ok(stat) = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) else {
-            return false;
-        };
-        let now = Stat::of(&stat);
-        let was = entry.stat;
+    /// Calls `each` for every name in a directory but `.`, `..` and `.git`.
+    #[cfg(target_os = "linux")]
+    fn list(
+        &mut self,
+        directory: &OwnedFd,
+        mut each: impl FnMut(&mut Scan, &[u8], FileType),
+    ) -> rustix::io::Result<()> {
+        rustix::fs::seek(directory, rustix::fs::SeekFrom::Start(0))?;
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.reserve(BUFFER);
+        let mut listing = rustix::fs::RawDir::new(directory, buffer.spare_capacity_mut());
+        let mut result = Ok(());
+        while let Some(entry) = listing.next() {
+            match entry {
+                Ok(entry) => {
+                    let name = entry.file_name().to_bytes();
+                    if !matches!(name, b"." | b".." | b".git") {
+                        each(self, name, entry.file_type());
+                    }
+                }
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
+            }
+        }
+        self.buffer = buffer;
+        result
+    }
+
+    /// Calls `each` for every name in a directory but `.`, `..` and `.git`.
+    #[cfg(not(target_os = "linux"))]
+    fn list(
+        &mut self,
+        directory: &OwnedFd,
+        mut each: impl FnMut(&mut Scan, &[u8], FileType),
+    ) -> rustix::io::Result<()> {
+        for entry in rustix::fs::Dir::read_from(directory)? {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if !matches!(name, b"." | b".." | b".git") {
+                each(self, name, entry.file_type());
+            }
+        }
+        Ok(())
+    }
+
+    fn is_same(&self, was: &Stat, now: &rustix::fs::Stat) -> bool {
+        let now = Stat::of(now);
         now.mtime == was.mtime
             && now.ctime == was.ctime
             && now.size == was.size
