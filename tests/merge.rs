@@ -556,6 +556,37 @@ fn the_forecast_says_what_git_says_and_writes_nothing() {
 }
 
 #[test]
+fn a_status_shows_what_will_conflict_and_of_what_it_does_not_know() {
+    let ground = Ground::with("k1 k2 k3 k4");
+    ground.sh(
+        "agent k1 'sed -i 2s/.*/k1/ f'; sed -i 2s/.*/k2/ app.swarm/wt/k2/f
+         agent k3 'mkdir d; echo three > d/new'; mkdir app.swarm/wt/k4/d; echo > app.swarm/wt/k4/d/new
+         cd app; sed -i 2s/.*/main/ f; git commit -qam main",
+    );
+    let shown = ground.sh("cd app && swarm-status");
+    for line in [
+        "! conflict-ahead: main and k1 will conflict in f (line 2/2)\n        -> worktree-spawn --sync=merge k1\n",
+        "! conflict-ahead: main and k2 will conflict in f (line 2/2)\n",
+        "! conflict-ahead: k1 and k2 will conflict in f (line 2/2)\n        -> swarm-merge --forecast k1 k2\n",
+        "! conflict-ahead: k3 and k4 will conflict in d/new (line 1/1)\n",
+    ] {
+        assert!(shown.contains(line), "{line}{shown}");
+    }
+    assert_eq!(shown.matches("conflict-ahead").count(), 4, "{shown}");
+    assert!(!shown.contains("forecast:"), "{shown}");
+    let records = ground.sh("cd app && swarm-status --json | head -n 1");
+    let file =
+        r#""a":"k3","b":"k4","files":[{"path":"d/new","kind":"contents","lines":[{"a":1,"b":1}]}]"#;
+    assert!(records.contains(file), "{records}");
+    // A rename needs git's own word: that pair is said not to be known.
+    ground.sh("agent k4 'git mv f g'");
+    let shown = ground.sh("cd app && swarm-status");
+    let said = ". forecast: conflicts ahead were not looked for everywhere: ";
+    assert!(shown.contains(said), "{shown}");
+    assert!(shown.contains("-> swarm-merge --forecast\n"), "{shown}");
+}
+
+#[test]
 fn the_policies_differ_in_when_and_whether_something_lands() {
     let work = "for k in k1 k2; do agent $k \"echo > $k.txt\"; done";
     let ground = Ground::with("k1 k2");
@@ -659,4 +690,153 @@ fn a_task_whose_branch_came_back_is_given_out_again() {
         .collect();
     assert_eq!(retried.len(), 1, "{journal}");
     assert!(retried[0].contains("\"task\":\"t-k2\""), "{journal}");
+}
+
+#[test]
+fn a_git_that_was_killed_in_the_checkout_of_the_target_is_taken_back() {
+    let ground = Ground::with("k1 k2");
+    ground.sh(
+        "agent k1 'echo one > k1.txt; sed -i 2s/.*/k1/ f'; agent k2 'mkdir d; echo two > d/k2'",
+    );
+    // A git that changes a part of what it is to change, and dies with its parent.
+    ground.sh(r#"mkdir fake && cat > fake/git <<END
+#!/bin/sh
+case " \$* " in *" read-tree -m -u "*)
+    for new in "\$@"; do :; done
+    : > .git/index.lock
+    $(command -v git) show "\$new:f" | head -c 4 > f
+    $(command -v git) show "\$new:k1.txt" > k1.txt
+    mkdir -p d && : > d/k2
+    kill -9 \$PPID
+    exit 1
+esac
+exec $(command -v git) "\$@"
+END
+chmod +x fake/git"#);
+    let before = ground.sh("git -C app rev-parse main");
+    let output = ground.output("cd app && PATH=$PWD/../fake:$PATH && exec swarm-merge --gate true");
+    assert_eq!(output.status.code(), None, "{output:?}");
+    assert_ne!(ground.sh("git -C app status --porcelain"), "");
+    let (status, _, said) = ground.merge("--gate true");
+    assert_eq!(status, 75, "{said}");
+    assert!(said.contains("if none is, rm "), "{said}");
+    ground.sh("rm app/.git/index.lock; echo mine > app/mine");
+    let (status, out, said) = ground.merge("--gate 'test ! -e x'");
+    assert_eq!(status, 0, "{out}{said}");
+    assert!(
+        said.contains("a landing that was cut off was taken back"),
+        "{said}"
+    );
+    assert_ne!(ground.sh("git -C app rev-parse main"), before);
+    assert_eq!(ground.sh("git -C app status --porcelain"), "?? mine\n");
+    assert_eq!(
+        ground.sh("cat app/k1.txt app/d/k2 && sed -n 2p app/f"),
+        "one\ntwo\nk1\n"
+    );
+}
+
+#[test]
+fn the_branch_of_a_clone_lands_as_well() {
+    let ground = Ground::new();
+    ground.sh(
+        "worktree-spawn -C app -q --isolation clone k1 > /dev/null; agent k1 'echo one > k1.txt'",
+    );
+    let (status, out, said) = ground.merge("--gate 'test -e k1.txt'");
+    assert_eq!(
+        (status, out.matches("landed\t").count()),
+        (0, 1),
+        "{out}{said}"
+    );
+    assert_eq!(ground.sh("cat app/k1.txt"), "one\n");
+}
+
+/// The first line of an exported file as JSON, and what follows it.
+fn opened(path: &std::path::Path) -> (serde_json::Value, Vec<u8>) {
+    let bytes = fs::read(path).unwrap();
+    let end = bytes.iter().position(|byte| *byte == b'\n').unwrap();
+    let header = serde_json::from_slice(&bytes[..end]).unwrap();
+    (header, bytes[end + 1..].to_vec())
+}
+
+#[test]
+fn what_is_imported_is_believed_as_far_as_the_commits_bear_it_out() {
+    let ground = Ground::with("k1 k2");
+    ground.sh(
+        "git clone -q app far; agent k1 'echo one > k1.txt'; agent k2 'echo two > k2.txt'
+         cd app; printf 'look at this\n' | spore-send --as k2 k1 > /dev/null
+         swarm-merge -q --export ../work.swarm k1 k2 > /dev/null",
+    );
+    let file = ground.top.join("work.swarm");
+    let (mut header, bundle) = opened(&file);
+    let messages = header["branches"][0]["messages"].as_array().unwrap();
+    assert_eq!(messages.len(), 1, "{header}");
+    let base = ground.sh("git -C app rev-parse main").trim().to_owned();
+    let head = header["branches"][0]["commit"].as_str().unwrap().to_owned();
+    header["branches"][0]["outcomes"] = serde_json::json!([
+        {"run": "r1", "base": base, "head": head, "commits": 1, "files": 1},
+        {"run": "r2", "base": base, "head": head, "commits": 7, "files": 1},
+        {"run": "r3", "base": base, "head": "--output=/tmp/x"},
+        {"run": "r4"},
+    ]);
+    let write = |header: &serde_json::Value, bundle: &[u8]| {
+        let bytes = [header.to_string().as_bytes(), b"\n", bundle].concat();
+        fs::write(ground.top.join("far/in.swarm"), bytes).unwrap();
+    };
+    let import = || {
+        let output = ground.output("cd far && swarm-merge --import in.swarm");
+        let said = String::from_utf8(output.stderr).unwrap();
+        let out = String::from_utf8(output.stdout).unwrap();
+        (output.status.code().unwrap(), out, said)
+    };
+    let refs = || ground.sh("git -C far for-each-ref; ls far");
+    write(&header, &bundle);
+    let before = refs();
+    // Hostile ones first: each is refused, and nothing has come in.
+    let edits: [(&str, &dyn Fn(&mut serde_json::Value)); 8] = [
+        ("another commit", &|h| {
+            h["branches"][0]["commit"] = h["branches"][1]["commit"].clone()
+        }),
+        ("no commit", &|h| h["branches"][0]["commit"] = "HEAD".into()),
+        ("a path", &|h| {
+            h["branches"][0]["branch"] = "../../../x".into()
+        }),
+        ("an option", &|h| {
+            h["branches"][0]["branch"] = "--force".into()
+        }),
+        ("two refs", &|h| {
+            h["branches"][0]["reference"] = "refs/heads/swarm/k1:refs/heads/main".into();
+        }),
+        ("an agent", &|h| h["branches"][0]["agent"] = "../k1".into()),
+        ("bytes", &|h| h["bytes"] = 7.into()),
+        ("version", &|h| h["v"] = 2.into()),
+    ];
+    for (what, edit) in edits {
+        let mut wrong = header.clone();
+        edit(&mut wrong);
+        write(&wrong, &bundle);
+        let (status, out, said) = import();
+        assert_eq!((status, &*out), (2, ""), "{what}: {said}");
+        assert_eq!(refs(), before, "{what}");
+    }
+    let half = &bundle[..bundle.len() / 2];
+    let mut cut = header.clone();
+    cut["bytes"] = half.len().into();
+    write(&cut, half);
+    let (status, _, said) = import();
+    assert_eq!((status, refs()), (2, before), "{said}");
+    fs::write(ground.top.join("far/in.swarm"), b"").unwrap();
+    assert_eq!(import().0, 2);
+    // The true one, with three outcomes that nothing bears out.
+    write(&header, &bundle);
+    let (status, out, said) = import();
+    assert_eq!(status, 1, "{said}");
+    assert!(
+        out.contains("1 of 4 outcomes borne out, 1 messages in "),
+        "{out}"
+    );
+    assert_eq!(said.matches("not believed: ").count(), 3, "{said}");
+    let dir = out.lines().next().unwrap().rsplit(" in ").next().unwrap();
+    assert!(ground.sh(&format!("cat {dir}/*")).contains("look at this"));
+    let landed = ground.sh("cd far && swarm-merge -q --gate true import/swarm/k1 import/swarm/k2");
+    assert_eq!(landed.matches("landed\t").count(), 2, "{landed}");
 }

@@ -57,6 +57,10 @@ With `--forecast` a line for each file in which two agents (or an agent and the 
 path, kind, and the lines at which the hunks begin in A and B; status 1 if there are any. With
 `--json` a record for each pair: `type` `conflict-ahead`, `a`, `b`, `files` (`path`, `kind`, `lines`).
 
+With `--import` a line for each branch: `imported` BRANCH COMMIT, how many outcomes its commits bear
+out, and how many messages came along, in which directory: they are not delivered, since nobody here
+can tell who wrote them (`spore-send --as FROM TO < FILE` does).
+
 With `--json` a Task for each branch that was handed back, then the IntegrationReport. Our additions
 stand after its members: `into`, `old`, `new`, `mode`, `landed`, `handed_back`, `passed_over`,
 `order`, `gate_runs`.",
@@ -308,7 +312,7 @@ impl Args {
                 let record = serde_json::json!({
                     "v": 1, "type": "imported", "branch": imported.branch, "commit": imported.commit,
                     "outcomes_borne_out": imported.believed, "outcomes_refused": imported.refused,
-                    "messages": imported.messages,
+                    "messages": imported.messages, "messages_in": imported.messages_in,
                 });
                 writeln!(out, "{record}")?;
             } else {

@@ -7,7 +7,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -188,6 +188,8 @@ pub struct Imported {
     pub refused: Vec<String>,
     /// Messages that were put beside.
     pub messages: usize,
+    /// Where they are, a file each, as `spore-send` takes them.
+    pub messages_in: Option<PathBuf>,
 }
 
 /// Brings in what `file` holds: each branch as `import/NAME`, for `swarm-merge` to land after its
@@ -305,6 +307,7 @@ fn bring(
             believed: branch.outcomes.len() - refused.len(),
             refused,
             messages: branch.messages.len(),
+            messages_in: (!branch.messages.is_empty()).then_some(dir),
         });
     }
     Ok(brought)
@@ -394,7 +397,13 @@ pub fn line(out: &mut impl Write, imported: &Imported) -> std::io::Result<()> {
     let claims = imported.believed + imported.refused.len();
     writeln!(
         out,
-        "imported\t{}\t{short}\t{} of {claims} outcomes borne out, {} messages",
-        imported.branch, imported.believed, imported.messages
+        "imported\t{}\t{short}\t{} of {claims} outcomes borne out, {} messages{}",
+        imported.branch,
+        imported.believed,
+        imported.messages,
+        match &imported.messages_in {
+            Some(dir) => format!(" in {}", dir.display()),
+            None => String::new(),
+        }
     )
 }

@@ -1,5 +1,9 @@
 //! Moving the target: one compare-and-swap, and the checkout of it where that was asked for.
 
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -94,6 +98,9 @@ pub fn land(root: &Root, git: &Git, landing: &Landing) -> Result<Landed, Error> 
     if let Some(checkout) = &landing.checkout
         && let Err(error) = switch(checkout, &landing.old, &landing.new)
     {
+        // Left by a git that was killed, perhaps: then it may have begun, and the note tells the next
+        // merge what to take back.
+        unlocked(checkout)?;
         workspace::journal::remove_file(&note)?;
         return Err(error);
     }
@@ -129,14 +136,6 @@ fn switch(checkout: &Path, from: &str, to: &str) -> Result<(), Error> {
     git.output(&["update-index", "-q", "--refresh"])?;
     match git.bytes(&["read-tree", "-m", "-u", from, to]) {
         Ok(_) => Ok(()),
-        Err(workspace::Error::Git { said, .. }) if said.contains("index.lock") => {
-            Err(Error::Busy {
-                what: format!(
-                    "another git is at work in {:?}",
-                    checkout.display().to_string()
-                ),
-            })
-        }
         Err(workspace::Error::Git { said, .. }) => Err(Error::Refused {
             what: format!(
                 "work in the checkout {:?} is in the way: {said}",
@@ -177,15 +176,99 @@ pub fn settle(root: &Root, git: &Git) -> Result<Option<String>, Error> {
             landing.into, landing.new
         )
     } else {
-        if let Some(checkout) = &landing.checkout
-            && has_tree(checkout, &landing.new)?
-        {
-            switch(checkout, &landing.new, &landing.old)?;
+        if let Some(checkout) = &landing.checkout {
+            take_back(checkout, &landing)?;
         }
         "a landing that was cut off was taken back".to_owned()
     };
     workspace::journal::remove_file(&note)?;
     Ok(Some(said))
+}
+
+/// Brings a checkout back to where the target still is: with its index, if that has gone along;
+/// else the files that a git which was killed had changed already. Files that somebody else changed
+/// stay.
+fn take_back(checkout: &Path, landing: &Landing) -> Result<(), Error> {
+    unlocked(checkout)?;
+    let git = Git::at(checkout);
+    if has_tree(checkout, &landing.new)? {
+        return switch(checkout, &landing.new, &landing.old);
+    }
+    git.output(&["update-index", "-q", "--refresh"])?;
+    let listed = git.bytes(&["diff-files", "-z", "--name-only", "--no-renames"])?;
+    let differing: HashSet<&[u8]> = listed.split(|byte| *byte == 0).collect();
+    let changes = git.bytes(&[
+        "diff-tree",
+        "-r",
+        "-z",
+        "--no-renames",
+        "--name-status",
+        &landing.old,
+        &landing.new,
+    ])?;
+    let mut words = changes.split(|byte| *byte == 0);
+    let mut restore = Vec::new();
+    while let (Some(status), Some(path)) = (words.next(), words.next()) {
+        let file = checkout.join(OsStr::from_bytes(path));
+        let now = content(&file);
+        match (status, now) {
+            (b"A", Some(now)) if is_begun(&git, &landing.new, path, &now)? => {
+                workspace::journal::remove_file(&file)?;
+            }
+            (b"A", _) => {}
+            (_, None) => restore.push(path),
+            (b"D", Some(_)) => {}
+            (_, Some(now)) => {
+                if differing.contains(path) && is_begun(&git, &landing.new, path, &now)? {
+                    restore.push(path);
+                }
+            }
+        }
+    }
+    let restore = [restore.join(&0), vec![0]].concat();
+    if restore.len() > 1 {
+        git.feed(&["checkout-index", "-f", "-z", "--stdin"], &restore)?;
+    }
+    Ok(())
+}
+
+/// That no git is at work in a checkout.
+///
+/// # Errors
+/// [`Error::Busy`] if its index is locked; whether by a living git cannot be told.
+fn unlocked(checkout: &Path) -> Result<(), Error> {
+    let dir = Git::at(checkout).text(&["rev-parse", "--absolute-git-dir"])?;
+    let lock = Path::new(&dir).join("index.lock");
+    match lock.exists() {
+        false => Ok(()),
+        true => Err(Error::Busy {
+            what: format!(
+                "another git is at work in {:?}, or was killed there; if none is, rm {}",
+                checkout.display().to_string(),
+                lock.display()
+            ),
+        }),
+    }
+}
+
+/// What a file or a link holds.
+fn content(path: &Path) -> Option<Vec<u8>> {
+    match fs::read_link(path) {
+        Ok(target) => Some(target.into_os_string().into_vec()),
+        Err(_) => fs::read(path).ok(),
+    }
+}
+
+/// Whether `now` is a file of `commit` as git puts it into a checkout, or the beginning of it.
+fn is_begun(git: &Git, commit: &str, path: &[u8], now: &[u8]) -> Result<bool, Error> {
+    let name = [commit.as_bytes(), b":", path].concat();
+    let args = [
+        OsStr::new("cat-file"),
+        OsStr::new("--filters"),
+        OsStr::from_bytes(&name),
+    ];
+    let output = git.command(args).output().map_err(Error::at("git"))?;
+    Ok(output.status.success() && output.stdout.starts_with(now))
 }
 
 /// Whether the index of a checkout holds the tree of `commit`.
