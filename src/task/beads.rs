@@ -7,8 +7,8 @@ use super::json::{self, Spanned, Value};
 use super::markdown::{add_touches, blank, edge, note};
 use super::taskmaster::{broken, empty, tally};
 use super::{
-    Estimate, EstimateFrom, Fact, Format, Kind, Level, List, Missing, Node, Place, State, Strength,
-    TouchFrom, Why, paths,
+    Estimate, EstimateFrom, Fact, Format, Hold, Kind, Level, List, Missing, Node, Place, State,
+    Strength, TouchFrom, Why, paths,
 };
 
 /// The types that somebody works on.
@@ -114,6 +114,10 @@ pub(super) fn read(text: &str) -> List {
             60_000.0,
         );
         task.declared = true;
+        let until = item.text_of("defer_until");
+        if !until.is_empty() && task.state == State::Todo {
+            task.hold = Some(Hold::Until(until.to_owned()));
+        }
         if epic {
             task.kind = Kind::Container { work: false };
         }
@@ -157,6 +161,10 @@ pub(super) fn read(text: &str) -> List {
             Some(other) => {
                 blocking += 1;
                 held[index] |= list.tasks[other].state != State::Done;
+                if kind == "conditional-blocks" {
+                    let why = format!("is to be done only if {on} fails");
+                    list.tasks[index].hold = Some(Hold::Because(why));
+                }
                 list.edges.push(edge(
                     Node::Task(other),
                     Node::Task(index),

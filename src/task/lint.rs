@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Format, Level, List, Node, Note, Place, State, Task, TouchFrom, Why};
+use super::{Format, Hold, Level, List, Node, Note, Place, State, Task, TouchFrom, Why};
 use crate::id::nearest;
 
 /// What becomes of a dependency whose other end is not there.
@@ -39,6 +39,19 @@ pub struct Policy {
 /// Tasks that cannot be planned, each with the reason.
 pub type Held = Vec<(usize, String)>;
 
+/// The tasks that are put off: those whose time, as the list has it, `is_ahead`.
+pub fn put_off(list: &List, is_ahead: &dyn Fn(&str) -> bool) -> Held {
+    let tasks = list.tasks.iter().enumerate();
+    tasks
+        .filter_map(|(index, task)| match &task.hold {
+            Some(Hold::Until(time)) if !task.is_over() && is_ahead(time) => {
+                Some((index, format!("{} is put off until {time}", task.key)))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
 /// Looks at a whole list. The notes are those that the policy gives rise to, with what the list
 /// contradicts itself in; the tasks returned can't be done now, nor can what waits for them.
 pub fn check(list: &List, policy: Policy) -> (Vec<Note>, Held) {
@@ -47,6 +60,11 @@ pub fn check(list: &List, policy: Policy) -> (Vec<Note>, Held) {
     missing(list, policy, &mut notes, &mut held);
     waits(list, policy, &mut notes, &mut held);
     parallel(list, &mut notes);
+    for (index, task) in list.tasks.iter().enumerate() {
+        if let (Some(Hold::Because(why)), false) = (&task.hold, task.is_over()) {
+            held.push((index, format!("{} {why}", task.key)));
+        }
+    }
     notes.sort_by_key(|note: &Note| note.place);
     (notes, held)
 }

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use super::ids::{self, Known, Leading, Reference};
 use super::outline::{self, Box, Item, Outline};
 use super::{
-    Edge, Estimate, EstimateFrom, Fact, Format, Kind, Level, List, Missing, Node, Note, Phase,
-    Place, Source, State, Strength, Task, Touch, TouchFrom, Why, estimate, merge, paths,
+    Edge, Estimate, EstimateFrom, Fact, Format, Hold, Kind, Level, List, Missing, Node, Note,
+    Phase, Place, Source, State, Strength, Task, Touch, TouchFrom, Why, estimate, merge, paths,
 };
 
 /// More dependencies than this in one file are refused, with a message.
@@ -64,6 +64,7 @@ pub(super) fn blank(id: &str, line: u32) -> Task {
         phase: None,
         place: Place { source: 0, line },
         state_at: None,
+        hold: None,
     }
 }
 
@@ -383,8 +384,12 @@ fn details<'a>(
                         title_fields(draft, index, found, &known);
                     }
                 } else if let Some(index) = index {
-                    let text = found.text.to_owned();
-                    draft.list.tasks[index].acceptance.push(text);
+                    let task = &mut draft.list.tasks[index];
+                    task.acceptance.push(found.text.to_owned());
+                    // A subtask without number beside numbered ones: work of the task itself.
+                    if format == Format::Bmad && matches!(task.kind, Kind::Container { .. }) {
+                        task.kind = Kind::Container { work: true };
+                    }
                 } else if with_ids {
                     top_checks = (top_checks.0.max(1), top_checks.1 + 1);
                     if top_checks.1 == 1 {
@@ -445,10 +450,11 @@ fn details<'a>(
             "{} boxes without id are read as a checklist, not as tasks",
             top_checks.1
         );
-        draft
-            .list
-            .notes
-            .push(note(Level::Info, top_checks.0, message));
+        let level = match format {
+            Format::Bmad => Level::Warning,
+            _ => Level::Info,
+        };
+        draft.list.notes.push(note(level, top_checks.0, message));
     }
     let mut referred = vec![false; in_order.len()];
     for index in draft.referred.drain(..) {
@@ -652,6 +658,7 @@ fn field(
         }
         "blocked" if task.state == State::Todo => {
             task.state = State::Blocked;
+            task.hold = Some(Hold::Because(format!("is blocked ({value})")));
             let message = format!("{} is blocked: {value}", task.id);
             draft.list.notes.push(note(Level::Warning, line, message));
         }

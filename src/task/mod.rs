@@ -241,6 +241,8 @@ pub struct Task {
     pub place: Place,
     /// In JSON, where the bytes stand that say how far it is; an empty stretch if nothing does yet.
     pub state_at: Option<(u32, u32)>,
+    /// What holds it back, if the list says so.
+    pub hold: Option<Hold>,
 }
 
 impl Task {
@@ -254,6 +256,15 @@ impl Task {
     pub fn is_over(&self) -> bool {
         matches!(self.state, State::Done | State::Cancelled)
     }
+}
+
+/// What holds a task back although nothing that it waits for is open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hold {
+    /// The reason, to be read behind the task's name.
+    Because(String),
+    /// A time before which nobody is to begin, as it stands in the list.
+    Until(String),
 }
 
 /// How far a task is.
@@ -701,6 +712,7 @@ mod tests {
             phase: None,
             place: Place::default(),
             state_at: None,
+            hold: None,
         }
     }
 

@@ -101,7 +101,14 @@ fn fence_of(line: &str) -> Option<(u8, usize)> {
 
 /// The parts of a box line after its blanks: state character, star, text.
 fn box_of(line: &str) -> Option<(char, bool, &str)> {
-    let rest = line.strip_prefix(['-', '*', '+'])?.strip_prefix(" [")?;
+    let digits = line.bytes().take_while(u8::is_ascii_digit).count();
+    let rest = match digits {
+        0 => line.strip_prefix(['-', '*', '+'])?,
+        // `1. [ ] text`, a numbered list; the number is the place, no name.
+        1..=9 => line[digits..].strip_prefix(['.', ')'])?,
+        _ => return None,
+    };
+    let rest = rest.strip_prefix(" [")?;
     let state = rest.chars().next()?;
     let rest = rest[state.len_utf8()..].strip_prefix(']')?;
     let (star, rest) = match rest.strip_prefix("\\*").or(rest.strip_prefix('*')) {

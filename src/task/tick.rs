@@ -156,7 +156,7 @@ fn is_box(bytes: &[u8], line: u32) -> bool {
 /// Where the state of the first box of a line begins.
 fn state_at(line: &[u8]) -> Option<usize> {
     line.windows(3)
-        .position(|three| matches!(three, [b'-' | b'*' | b'+', b' ', b'[']))
+        .position(|three| matches!(three, [b'-' | b'*' | b'+' | b'.' | b')', b' ', b'[']))
         .map(|at| at + 3)
 }
 
@@ -180,6 +180,10 @@ mod tests {
         assert_eq!(
             ticked("tasks.md", list, &["1.1", "2"]),
             b"\xef\xbb\xbf# Implementation Plan\r\n- [x] 1. a\r\n\t* [x]* 1.1 \xff [ ]\r\n- [X] 2. b"
+        );
+        assert_eq!(
+            ticked("todo.md", b"1. [ ] a\n2) [ ] b. [ ] c\n", &["2"]),
+            b"1. [ ] a\n2) [x] b. [ ] c\n"
         );
         assert_eq!(boxes(list, &BTreeSet::from([1])), Err(TickError::NoBox(1)));
         assert_eq!(boxes(list, &BTreeSet::from([9])), Err(TickError::NoBox(9)));

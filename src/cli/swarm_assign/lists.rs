@@ -192,6 +192,9 @@ pub(super) fn read(tasks: Vec<String>, how: HowArgs) -> Result<Ready> {
         };
         held = lint::stale(&mut list, &silent, &mut notes);
     }
+    let now = jiff::Timestamp::now();
+    let is_ahead = |time: &str| time.parse::<jiff::Timestamp>().is_ok_and(|time| time > now);
+    held.extend(lint::put_off(&list, &is_ahead));
     let (more, waiting) = lint::check(&list, how.policy());
     notes.extend(more);
     held.extend(waiting);
