@@ -249,7 +249,18 @@ text.small{{font-size:11px}}text.big{{font-size:18px;font-weight:600}}text.name{
             escaped(&about),
             3.0_f64.min(width),
         );
-        if !label.is_empty() {
+        // In a bar too narrow for its name the name stands upright.
+        let upright = !label.starts_with(&task.id)
+            && width >= 14.0
+            && clipped(&task.id, BAR - 1.0, 7.0) == task.id;
+        if upright {
+            let (x, y) = (left + 12.0, y + BAR / 2.0);
+            let _ = write!(
+                self.text,
+                r#"<text class="ink small" x="{x:.1}" y="{y:.1}" text-anchor="middle" transform="rotate(-90 {x:.1} {y:.1})">{}</text>"#,
+                escaped(&task.id),
+            );
+        } else if !label.is_empty() {
             let _ = write!(
                 self.text,
                 r#"<text class="ink" x="{:.1}" y="{:.1}">{}</text>"#,
@@ -259,7 +270,7 @@ text.small{{font-size:11px}}text.big{{font-size:18px;font-weight:600}}text.name{
             );
         }
         if locked > 0.0 && width > 22.0 {
-            let x = left + width - 15.0;
+            let x = left + width - if upright { 11.0 } else { 15.0 };
             let _ = write!(
                 self.text,
                 r#"<g class="soft"><rect x="{x:.1}" y="{:.1}" width="9" height="7" rx="1.5"/><path d="M{:.1} {:.1}v-2a2.5 2.5 0 0 1 5 0v2" class="shackle"/></g>"#,
