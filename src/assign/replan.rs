@@ -149,6 +149,8 @@ pub struct Replanned {
     pub moves: u64,
     /// How many of them had to move.
     pub unavoidable_moves: u64,
+    /// How long a plan would take that is made anew, whatever moves, in milliseconds.
+    pub made_anew_ms: u64,
     /// Tasks that failed too often, and those that wait for them.
     pub blocked: Vec<String>,
 }
@@ -293,7 +295,8 @@ pub fn replan(
     let unavoidable = (0..list.tasks.len())
         .filter(|&t| case.problem().durations[t] > 0 && !may_keep(&case, t, owners[t]))
         .count();
-    let schedule = least_moves(&case, &owners, &running, unavoidable, effort, old, state);
+    let (schedule, made_anew_ms) =
+        least_moves(&case, &owners, &running, unavoidable, effort, old, state);
     let mut plan = case.drawn(schedule);
     let moved = describe(&mut plan, old, state, &running);
     plan.warnings
@@ -313,6 +316,7 @@ pub fn replan(
         recovery,
         moves: moved.len() as u64,
         unavoidable_moves: unavoidable as u64,
+        made_anew_ms,
         plan,
         blocked,
     })
@@ -488,6 +492,7 @@ fn list_of(
             phase: None,
             place: Place::default(),
             state_at: None,
+            hold: None,
         });
     }
     list.sources.push(Source {
@@ -596,7 +601,7 @@ fn machines_for<'a>(case: &'a Case<'_>, task: usize) -> impl Iterator<Item = usi
 }
 
 /// The shortest schedule found that stays within the moves; one that moves only what must is among
-/// those that are tried.
+/// those that are tried. With it how long one takes that need not stay within them.
 fn least_moves(
     case: &Case<'_>,
     owners: &[Option<usize>],
@@ -605,7 +610,7 @@ fn least_moves(
     effort: Effort,
     old: &Plan,
     state: &State,
-) -> Schedule {
+) -> (Schedule, u64) {
     let problem = case.problem();
     let grown =
         case.options_agents() > old.agents.len() || !state.agents.is_empty() && unavoidable == 0;
@@ -653,7 +658,7 @@ fn least_moves(
             break;
         }
     }
-    best.map(|b| b.2).unwrap_or_default()
+    (best.map(|b| b.2).unwrap_or_default(), guide.makespan)
 }
 
 /// Goes through time and gives every ready task, in the order given, to its owner, or to another

@@ -109,6 +109,7 @@ fn records(new: &Replanned, out: &mut Out) -> Result<()> {
     let about = json!({
         "v": 1, "type": "replan", "moves": new.moves, "unavoidable_moves": new.unavoidable_moves,
         "blocked": new.blocked, "makespan_ms": new.plan.makespan_ms,
+        "made_anew_ms": new.made_anew_ms,
     });
     writeln!(out, "{about}\n{}", new.plan.to_json())?;
     Ok(())
