@@ -543,8 +543,8 @@ const ODD: &[(Format, &str, &str, &str, &str, &str)] = &[
 {"id":2,"title":"API","status":"pending","dependencies":["1"],"subtasks":[{"id":1,"title":"Routes","status":"review","dependencies":[],"parentTaskId":2},{"id":2,"title":"Tests","status":"pending","dependencies":[1,"1"]},{"id":"2.3","title":"Docs","status":"pending","dependencies":["2.2"]}]},
 {"id":3,"title":"Later","status":"pending","dependencies":[2],"subtasks":[]}],"metadata":{"version":"1"}},
 "other":{"tasks":[{"id":1,"title":"Apart","status":"pending","dependencies":[],"subtasks":[]}],"metadata":{}}}"#,
-        "1 2.1 2.2 2.3 3 1",
-        "1>2 2.1>2.2 2.2>2.3 2>3",
+        "master/1 master/2.1 master/2.2 master/2.3 master/3 other/1",
+        "master/1>master/2 master/2.1>master/2.2 master/2.2>master/2.3 master/2>master/3",
         "",
     ),
     (

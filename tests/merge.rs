@@ -763,7 +763,7 @@ fn what_is_imported_is_believed_as_far_as_the_commits_bear_it_out() {
     let ground = Ground::with("k1 k2");
     ground.sh(
         "git clone -q app far; agent k1 'echo one > k1.txt'; agent k2 'echo two > k2.txt'
-         cd app; printf 'look at this\n' | spore-send --as k2 k1 > /dev/null
+         cd app; printf 'look at this\n' | spore-send --as k2 --to k1 > /dev/null
          swarm-merge -q --export ../work.swarm k1 k2 > /dev/null",
     );
     let file = ground.top.join("work.swarm");
@@ -792,6 +792,12 @@ fn what_is_imported_is_believed_as_far_as_the_commits_bear_it_out() {
     write(&header, &bundle);
     let before = refs();
     // Hostile ones first: each is refused, and nothing has come in.
+    let half = &bundle[..bundle.len() / 2];
+    let mut cut = header.clone();
+    cut["bytes"] = half.len().into();
+    write(&cut, half);
+    let (status, _, said) = import();
+    assert_eq!((status, refs()), (2, before.clone()), "{said}");
     let edits: [(&str, &dyn Fn(&mut serde_json::Value)); 8] = [
         ("another commit", &|h| {
             h["branches"][0]["commit"] = h["branches"][1]["commit"].clone()
@@ -818,12 +824,6 @@ fn what_is_imported_is_believed_as_far_as_the_commits_bear_it_out() {
         assert_eq!((status, &*out), (2, ""), "{what}: {said}");
         assert_eq!(refs(), before, "{what}");
     }
-    let half = &bundle[..bundle.len() / 2];
-    let mut cut = header.clone();
-    cut["bytes"] = half.len().into();
-    write(&cut, half);
-    let (status, _, said) = import();
-    assert_eq!((status, refs()), (2, before), "{said}");
     fs::write(ground.top.join("far/in.swarm"), b"").unwrap();
     assert_eq!(import().0, 2);
     // The true one, with three outcomes that nothing bears out.

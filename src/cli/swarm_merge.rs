@@ -59,7 +59,7 @@ path, kind, and the lines at which the hunks begin in A and B; status 1 if there
 
 With `--import` a line for each branch: `imported` BRANCH COMMIT, how many outcomes its commits bear
 out, and how many messages came along, in which directory: they are not delivered, since nobody here
-can tell who wrote them (`spore-send --as FROM TO < FILE` does).
+can tell who wrote them (`spore-send --as FROM --to NAME < FILE` does).
 
 With `--json` a Task for each branch that was handed back, then the IntegrationReport. Our additions
 stand after its members: `into`, `old`, `new`, `mode`, `landed`, `handed_back`, `passed_over`,
