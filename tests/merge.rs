@@ -758,6 +758,9 @@ fn opened(path: &std::path::Path) -> (serde_json::Value, Vec<u8>) {
     (header, bytes[end + 1..].to_vec())
 }
 
+/// Makes an exported first line wrong.
+type Edit<'a> = &'a dyn Fn(&mut serde_json::Value);
+
 #[test]
 fn what_is_imported_is_believed_as_far_as_the_commits_bear_it_out() {
     let ground = Ground::with("k1 k2");
@@ -798,7 +801,7 @@ fn what_is_imported_is_believed_as_far_as_the_commits_bear_it_out() {
     write(&cut, half);
     let (status, _, said) = import();
     assert_eq!((status, refs()), (2, before.clone()), "{said}");
-    let edits: [(&str, &dyn Fn(&mut serde_json::Value)); 8] = [
+    let edits: [(&str, Edit); 8] = [
         ("another commit", &|h| {
             h["branches"][0]["commit"] = h["branches"][1]["commit"].clone()
         }),
