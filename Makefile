@@ -55,7 +55,7 @@ powercut: build ## As root: cut the power under spore-send on ext4 and XFS, and 
 
 torture: build ## A thousand tasks with fake agents that go wrong in every way; nothing may be lost
 	@for style in claude codex gemini opencode kiro aider plain; do \
-	  PATH="$(CURDIR)/$(BIN):$$PATH" swarm-torture --seed 1 --agents 8 --tasks 143 --kills 10 --timeout 30m --style $$style || exit 1; \
+	  PATH="$(CURDIR)/$(BIN):$$PATH" swarm-torture --seed $${SEED:-1} --agents 8 --tasks $${TASKS:-143} --kills 10 --timeout 30m --style $$style || exit 1; \
 	done
 
 install: build ## Install binaries, man pages and completions below PREFIX (DESTDIR in front)
