@@ -9,7 +9,7 @@
 //!
 //! | `type` | further fields | has an effect when |
 //! |---|---|---|
-//! | `plan-adopted` | `plan_id`, `epoch` | the epoch is newer than that of the plan in force |
+//! | `plan-adopted` | `plan_id`, `epoch`, `replaces` | the epoch is newer than that of the plan in force |
 //! | `joined` | `agent`, `epoch` | the epoch is newer than the agent's |
 //! | `left` | `agent`, `epoch`, `why` | the epoch is the agent's, and it is there |
 //! | `claimed` | `task`, `agent`, `epoch`, lease | the epoch is newer than the task's, which is not done |
@@ -59,106 +59,125 @@ pub struct Event {
     pub what: What,
 }
 
-/// The kinds of things that can happen; the page above says when each has an effect.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(missing_docs)] // The fields are told in the table above.
-pub enum What {
-    /// A plan is in force from now on.
-    PlanAdopted { plan_id: String, epoch: u64 },
+/// What a field of an event is in Rust, how it is read from a [`Line`], and how it is written to one.
+macro_rules! form {
+    (type text) => { String };
+    (type maybe) => { Option<String> };
+    (type number) => { u64 };
+    (type maybe_number) => { Option<u64> };
+    (type status) => { u8 };
+    (type then) => { Then };
+    (type json) => { String };
+    (type lease) => { Lease };
+    (type signs) => { Signs };
+
+    (read text $line:ident $field:ident) => { $line.$field.as_ref()?.to_string() };
+    (read maybe $line:ident $field:ident) => { $line.$field.as_ref().map(|text| text.to_string()) };
+    (read maybe_number $line:ident $field:ident) => { $line.$field };
+    (read json $line:ident $field:ident) => { $line.$field?.get().to_owned() };
+    (read lease $line:ident $field:ident) => { $line.lease()? };
+    (read signs $line:ident $field:ident) => { $line.signs() };
+    (read $number:ident $line:ident $field:ident) => { $line.$field? };
+
+    (write text $line:ident $field:ident) => { $line.$field = Some(Cow::Borrowed($field)) };
+    (write maybe $line:ident $field:ident) => { $line.$field = $field.as_deref().map(Cow::Borrowed) };
+    (write maybe_number $line:ident $field:ident) => { $line.$field = *$field };
+    (write json $line:ident $field:ident) => { $line.$field = serde_json::from_str($field).ok() };
+    (write lease $line:ident $field:ident) => { $line.set_lease($field) };
+    (write signs $line:ident $field:ident) => { $line.set_signs($field) };
+    (write $number:ident $line:ident $field:ident) => { $line.$field = Some(*$field) };
+}
+
+/// From one list of kinds, each with its `type` and the form of its fields: [`What`], and the way from
+/// it to a [`Line`] and back.
+macro_rules! events {
+    ($($(#[$doc:meta])* $name:literal $kind:ident { $($field:ident: $form:ident),+ })+) => {
+        /// The kinds of things that can happen; the page above says when each has an effect.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        #[allow(missing_docs)] // The fields are told in the table above.
+        pub enum What {
+            $($(#[$doc])* $kind { $($field: form!(type $form)),+ },)+
+            /// Something that this version does not know: the line as it was.
+            Other { line: String },
+        }
+
+        impl What {
+            /// The `type` of its line.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(What::$kind { .. } => $name,)+
+                    What::Other { .. } => "other",
+                }
+            }
+
+            /// Its fields in the form of a line.
+            fn line(&self) -> Line<'_> {
+                let mut line = Line {
+                    r#type: Cow::Borrowed(self.name()),
+                    ..Line::default()
+                };
+                match self {
+                    $(What::$kind { $($field),+ } => { $(form!(write $form line $field);)+ })+
+                    What::Other { .. } => {}
+                }
+                line
+            }
+        }
+
+        impl Line<'_> {
+            /// What the line says, if all is there that its type needs.
+            fn what(&self) -> Option<What> {
+                let line = self;
+                Some(match &*line.r#type {
+                    $($name => What::$kind { $($field: form!(read $form line $field)),+ },)+
+                    _ => return None,
+                })
+            }
+        }
+    };
+}
+
+events! {
+    /// A plan is in force from now on; with `replaces`, made anew from that one.
+    "plan-adopted" PlanAdopted { plan_id: text, epoch: number, replaces: maybe }
     /// An agent is there.
-    Joined { agent: String, epoch: u64 },
+    "joined" Joined { agent: text, epoch: number }
     /// An agent is gone.
-    Left {
-        agent: String,
-        epoch: u64,
-        why: Option<String>,
-    },
+    "left" Left { agent: text, epoch: number, why: maybe }
     /// An agent has taken a task.
-    Claimed {
-        task: String,
-        agent: String,
-        epoch: u64,
-        lease: Lease,
-    },
+    "claimed" Claimed { task: text, agent: text, epoch: number, lease: lease }
     /// The holder of a task is still at it.
-    Renewed {
-        task: String,
-        epoch: u64,
-        n: u64,
-        lease: Lease,
-    },
+    "renewed" Renewed { task: text, epoch: number, n: number, lease: lease }
     /// The holder has given a task back, undone.
-    Released {
-        task: String,
-        epoch: u64,
-        why: Option<String>,
-    },
+    "released" Released { task: text, epoch: number, why: maybe }
     /// A task is done.
-    Done {
-        task: String,
-        agent: String,
-        epoch: u64,
-        commit: Option<String>,
-        run: Option<String>,
-    },
+    "done" Done { task: text, agent: text, epoch: number, commit: maybe, run: maybe }
     /// A try of a task failed.
-    Failed {
-        task: String,
-        agent: String,
-        epoch: u64,
-        exit: u8,
-        then: Then,
-        retry_at: Option<String>,
-        why: Option<String>,
-    },
+    "failed" Failed {
+        task: text, agent: text, epoch: number, exit: status, then: then, retry_at: maybe, why: maybe
+    }
     /// A person, or the merge, said: do it again.
-    Retried {
-        task: String,
-        epoch: u64,
-        why: Option<String>,
-    },
+    "retried" Retried { task: text, epoch: number, why: maybe }
     /// A task belongs to another agent than the plan says.
-    Reassigned {
-        task: String,
-        agent: String,
-        n: u64,
-        why: Option<String>,
-    },
+    "reassigned" Reassigned { task: text, agent: text, n: number, why: maybe }
     /// An agent has a file for itself.
-    PathClaimed {
-        path: String,
-        agent: String,
-        epoch: u64,
-        lease: Lease,
-    },
+    "path-claimed" PathClaimed { path: text, agent: text, epoch: number, lease: lease }
     /// It has given the file back.
-    PathReleased { path: String, epoch: u64 },
+    "path-released" PathReleased { path: text, epoch: number }
     /// An agent's command was started.
-    RunBegan {
-        run: String,
-        agent: String,
-        task: Option<String>,
-        epoch: Option<u64>,
-        command: String,
-        holder: String,
-    },
+    "run-began" RunBegan {
+        run: text, agent: text, task: maybe, epoch: maybe_number, command: text, holder: text
+    }
     /// The command showed signs of life since the last such event.
-    RunAlive { run: String, n: u64, signs: Signs },
+    "run-alive" RunAlive { run: text, n: number, signs: signs }
     /// The command ended, and this is what came of it.
-    RunEnded {
-        run: String,
-        outcome: String,
-        exit: u8,
-        retry_at: Option<String>,
-        why: Option<String>,
-        signs: Signs,
-    },
+    "run-ended" RunEnded {
+        run: text, outcome: text, exit: status, retry_at: maybe, why: maybe, signs: signs
+    }
     /// An action is being carried out; what was decided, so that a second try does the same.
-    Acting { action: String, why: Option<String> },
+    "acting" Acting { action: text, why: maybe }
     /// An action was carried out; its result is one JSON object.
-    Acted { action: String, result: String },
-    /// Something that this version does not know: the line as it was.
-    Other { line: String },
+    "acted" Acted { action: text, result: json }
 }
 
 /// Until when something is held, and by which process.
@@ -214,6 +233,8 @@ struct Line<'a> {
     correlation_id: Cow<'a, str>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     plan_id: Option<Cow<'a, str>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    replaces: Option<Cow<'a, str>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     task: Option<Cow<'a, str>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
@@ -318,111 +339,6 @@ fn read_version(line: &Line<'_>) -> bool {
 }
 
 impl Line<'_> {
-    /// What the line says, if all is there that its type needs.
-    fn what(&self) -> Option<What> {
-        let text = |field: &Option<Cow<'_, str>>| field.as_ref().map(|text| text.to_string());
-        let why = text(&self.why);
-        Some(match &*self.r#type {
-            "plan-adopted" => What::PlanAdopted {
-                plan_id: text(&self.plan_id)?,
-                epoch: self.epoch?,
-            },
-            "joined" => What::Joined {
-                agent: text(&self.agent)?,
-                epoch: self.epoch?,
-            },
-            "left" => What::Left {
-                agent: text(&self.agent)?,
-                epoch: self.epoch?,
-                why,
-            },
-            "claimed" => What::Claimed {
-                task: text(&self.task)?,
-                agent: text(&self.agent)?,
-                epoch: self.epoch?,
-                lease: self.lease()?,
-            },
-            "renewed" => What::Renewed {
-                task: text(&self.task)?,
-                epoch: self.epoch?,
-                n: self.n?,
-                lease: self.lease()?,
-            },
-            "released" => What::Released {
-                task: text(&self.task)?,
-                epoch: self.epoch?,
-                why,
-            },
-            "done" => What::Done {
-                task: text(&self.task)?,
-                agent: text(&self.agent)?,
-                epoch: self.epoch?,
-                commit: text(&self.commit),
-                run: text(&self.run),
-            },
-            "failed" => What::Failed {
-                task: text(&self.task)?,
-                agent: text(&self.agent)?,
-                epoch: self.epoch?,
-                exit: self.exit?,
-                then: self.then?,
-                retry_at: text(&self.retry_at),
-                why,
-            },
-            "retried" => What::Retried {
-                task: text(&self.task)?,
-                epoch: self.epoch?,
-                why,
-            },
-            "reassigned" => What::Reassigned {
-                task: text(&self.task)?,
-                agent: text(&self.agent)?,
-                n: self.n?,
-                why,
-            },
-            "path-claimed" => What::PathClaimed {
-                path: text(&self.path)?,
-                agent: text(&self.agent)?,
-                epoch: self.epoch?,
-                lease: self.lease()?,
-            },
-            "path-released" => What::PathReleased {
-                path: text(&self.path)?,
-                epoch: self.epoch?,
-            },
-            "run-began" => What::RunBegan {
-                run: text(&self.run)?,
-                agent: text(&self.agent)?,
-                task: text(&self.task),
-                epoch: self.epoch,
-                command: text(&self.command)?,
-                holder: text(&self.holder)?,
-            },
-            "run-alive" => What::RunAlive {
-                run: text(&self.run)?,
-                n: self.n?,
-                signs: self.signs(),
-            },
-            "run-ended" => What::RunEnded {
-                run: text(&self.run)?,
-                outcome: text(&self.outcome)?,
-                exit: self.exit?,
-                retry_at: text(&self.retry_at),
-                why,
-                signs: self.signs(),
-            },
-            "acting" => What::Acting {
-                action: text(&self.action)?,
-                why,
-            },
-            "acted" => What::Acted {
-                action: text(&self.action)?,
-                result: self.result?.get().to_owned(),
-            },
-            _ => return None,
-        })
-    }
-
     fn signs(&self) -> Signs {
         Signs {
             bytes: self.bytes.unwrap_or(0),
@@ -440,189 +356,6 @@ impl Line<'_> {
             until_boot_ms: self.until_boot_ms?,
             holder: self.holder.as_ref().map(|holder| holder.to_string()),
         })
-    }
-}
-
-impl What {
-    /// The `type` of its line.
-    pub fn name(&self) -> &'static str {
-        match self {
-            What::PlanAdopted { .. } => "plan-adopted",
-            What::Joined { .. } => "joined",
-            What::Left { .. } => "left",
-            What::Claimed { .. } => "claimed",
-            What::Renewed { .. } => "renewed",
-            What::Released { .. } => "released",
-            What::Done { .. } => "done",
-            What::Failed { .. } => "failed",
-            What::Retried { .. } => "retried",
-            What::Reassigned { .. } => "reassigned",
-            What::PathClaimed { .. } => "path-claimed",
-            What::PathReleased { .. } => "path-released",
-            What::RunBegan { .. } => "run-began",
-            What::RunAlive { .. } => "run-alive",
-            What::RunEnded { .. } => "run-ended",
-            What::Acting { .. } => "acting",
-            What::Acted { .. } => "acted",
-            What::Other { .. } => "other",
-        }
-    }
-
-    /// Its fields in the form of a line.
-    fn line(&self) -> Line<'_> {
-        fn some(text: &str) -> Option<Cow<'_, str>> {
-            Some(Cow::Borrowed(text))
-        }
-        fn maybe(text: &Option<String>) -> Option<Cow<'_, str>> {
-            text.as_deref().map(Cow::Borrowed)
-        }
-        let mut line = Line {
-            r#type: Cow::Borrowed(self.name()),
-            ..Line::default()
-        };
-        match self {
-            What::PlanAdopted { plan_id, epoch } => {
-                line.plan_id = some(plan_id);
-                line.epoch = Some(*epoch);
-            }
-            What::Joined { agent, epoch } => {
-                line.agent = some(agent);
-                line.epoch = Some(*epoch);
-            }
-            What::Left { agent, epoch, why } => {
-                line.agent = some(agent);
-                line.epoch = Some(*epoch);
-                line.why = maybe(why);
-            }
-            What::Claimed {
-                task,
-                agent,
-                epoch,
-                lease,
-            } => {
-                line.task = some(task);
-                line.agent = some(agent);
-                line.epoch = Some(*epoch);
-                line.set_lease(lease);
-            }
-            What::Renewed {
-                task,
-                epoch,
-                n,
-                lease,
-            } => {
-                line.task = some(task);
-                line.epoch = Some(*epoch);
-                line.n = Some(*n);
-                line.set_lease(lease);
-            }
-            What::Released { task, epoch, why } | What::Retried { task, epoch, why } => {
-                line.task = some(task);
-                line.epoch = Some(*epoch);
-                line.why = maybe(why);
-            }
-            What::Done {
-                task,
-                agent,
-                epoch,
-                commit,
-                run,
-            } => {
-                line.task = some(task);
-                line.agent = some(agent);
-                line.epoch = Some(*epoch);
-                line.commit = maybe(commit);
-                line.run = maybe(run);
-            }
-            What::Failed {
-                task,
-                agent,
-                epoch,
-                exit,
-                then,
-                retry_at,
-                why,
-            } => {
-                line.task = some(task);
-                line.agent = some(agent);
-                line.epoch = Some(*epoch);
-                line.exit = Some(*exit);
-                line.then = Some(*then);
-                line.retry_at = maybe(retry_at);
-                line.why = maybe(why);
-            }
-            What::Reassigned {
-                task,
-                agent,
-                n,
-                why,
-            } => {
-                line.task = some(task);
-                line.agent = some(agent);
-                line.n = Some(*n);
-                line.why = maybe(why);
-            }
-            What::PathClaimed {
-                path,
-                agent,
-                epoch,
-                lease,
-            } => {
-                line.path = some(path);
-                line.agent = some(agent);
-                line.epoch = Some(*epoch);
-                line.set_lease(lease);
-            }
-            What::PathReleased { path, epoch } => {
-                line.path = some(path);
-                line.epoch = Some(*epoch);
-            }
-            What::RunBegan {
-                run,
-                agent,
-                task,
-                epoch,
-                command,
-                holder,
-            } => {
-                line.run = some(run);
-                line.agent = some(agent);
-                line.task = maybe(task);
-                line.epoch = *epoch;
-                line.command = some(command);
-                line.holder = some(holder);
-            }
-            What::RunAlive { run, n, signs } => {
-                line.run = some(run);
-                line.n = Some(*n);
-                line.set_signs(signs);
-            }
-            What::RunEnded {
-                run,
-                outcome,
-                exit,
-                retry_at,
-                why,
-                signs,
-            } => {
-                line.run = some(run);
-                line.outcome = some(outcome);
-                line.exit = Some(*exit);
-                line.retry_at = maybe(retry_at);
-                line.why = maybe(why);
-                line.set_signs(signs);
-            }
-            What::Acting { action, why } => {
-                line.action = some(action);
-                line.why = maybe(why);
-            }
-            What::Acted { action, result } => {
-                line.action = some(action);
-                line.result = serde_json::from_str(result).ok();
-            }
-            What::Other { .. } => {}
-        }
-        line
     }
 }
 
@@ -650,6 +383,8 @@ pub struct State {
     pub plan: Option<(String, u64)>,
     /// When it came into force, RFC 3339.
     pub plan_since: Option<String>,
+    /// The number of the plan that it was made anew from, once or several times; otherwise its own.
+    pub plan_first: u64,
     /// Every agent that ever joined.
     pub agents: BTreeMap<String, AgentState>,
     /// Every task that anything happened to.
@@ -796,6 +531,8 @@ pub struct RunState {
     pub command: String,
     /// The `agent-run` that watches over it (`BOOT.NS.PID.START`).
     pub holder: String,
+    /// [`State::plan_first`] when it began.
+    pub plan_first: u64,
     /// When it began, RFC 3339.
     pub since: String,
     /// The last sign of life, RFC 3339; its beginning if there was none yet.
@@ -848,6 +585,23 @@ impl State {
     /// The state of a task; of one that nothing happened to, the first.
     pub fn task(&self, key: &str) -> TaskState {
         self.tasks.get(key).cloned().unwrap_or_default()
+    }
+
+    /// What all runs since the plan came into force have cost, in millionths of a dollar, as far as
+    /// their commands told. It counts on when the plan is made anew.
+    pub fn spent(&self) -> u64 {
+        self.costs().sum()
+    }
+
+    /// What the dearest of them has cost.
+    pub fn dearest(&self) -> u64 {
+        self.costs().max().unwrap_or(0)
+    }
+
+    fn costs(&self) -> impl Iterator<Item = u64> {
+        let runs = self.runs.values();
+        let counted = runs.filter(|run| run.plan_first == self.plan_first);
+        counted.filter_map(|run| run.signs.usd_micros)
     }
 
     /// Lets one event happen.
@@ -981,9 +735,16 @@ impl State {
             What::Other { .. } | What::Acting { .. } | What::Acted { .. } => {
                 return Effect::Unknown;
             }
-            What::PlanAdopted { plan_id, epoch } => {
+            What::PlanAdopted {
+                plan_id,
+                epoch,
+                replaces,
+            } => {
                 let newer = self.plan.as_ref().is_none_or(|(_, now)| epoch > now);
                 if newer {
+                    if replaces.is_none() || self.plan.is_none() {
+                        self.plan_first = *epoch;
+                    }
                     self.plan = Some((plan_id.clone(), *epoch));
                 }
                 newer
@@ -1042,6 +803,7 @@ impl State {
                         epoch: *epoch,
                         command: command.clone(),
                         holder: holder.clone(),
+                        plan_first: self.plan_first,
                         ..RunState::default()
                     };
                     self.runs.insert(run.clone(), known);
@@ -1229,7 +991,11 @@ mod tests {
         let why = || prop::option::of(any::<String>());
         let epoch = || 1_u64..5;
         prop_oneof![
-            (name(), epoch()).prop_map(|(plan_id, epoch)| What::PlanAdopted { plan_id, epoch }),
+            (name(), epoch(), why()).prop_map(|(plan_id, epoch, replaces)| What::PlanAdopted {
+                plan_id,
+                epoch,
+                replaces,
+            }),
             (name(), epoch()).prop_map(|(agent, epoch)| What::Joined { agent, epoch }),
             (name(), epoch(), why()).prop_map(|(agent, epoch, why)| What::Left {
                 agent,

@@ -63,6 +63,8 @@ pub struct Agent {
     pub name: String,
     /// What it can do; none if nothing is known, and then it may be given anything.
     pub capabilities: Option<Vec<String>>,
+    /// How many tasks the plan gives it at a time.
+    pub slots: u32,
 }
 
 /// Something that only so many tasks may hold at a time.
@@ -96,15 +98,48 @@ impl Plan {
     /// Puts a plan in force: the text (one JSON object with a `plan_id`) into `plan.json`, then the
     /// event, unless it is in force already.
     pub fn adopt(root: &Root, text: &str, correlation_id: &str) -> Result<Plan, Error> {
-        let path = root.plan();
-        let plan: Plan = serde_json::from_str(text).map_err(|error| Error::Broken {
-            path: path.clone(),
+        let plan = Plan::of(root, text)?;
+        plan.put_in_force(root, text, correlation_id, None)?;
+        Ok(plan)
+    }
+
+    /// The same with a plan that was made anew from the one called `replaced`; false, and nothing is
+    /// done, if another one is in force by now.
+    pub fn replace(
+        root: &Root,
+        text: &str,
+        correlation_id: &str,
+        replaced: &str,
+    ) -> Result<bool, Error> {
+        Plan::of(root, text)?.put_in_force(root, text, correlation_id, Some(replaced))
+    }
+
+    fn of(root: &Root, text: &str) -> Result<Plan, Error> {
+        serde_json::from_str(text).map_err(|error| Error::Broken {
+            path: root.plan(),
             why: format!("is no plan: {error}"),
-        })?;
+        })
+    }
+
+    fn put_in_force(
+        &self,
+        root: &Root,
+        text: &str,
+        correlation_id: &str,
+        replaced: Option<&str>,
+    ) -> Result<bool, Error> {
+        let path = root.plan();
         let mut journal = Journal::open(root)?;
         let (_, written) = journal.change(|state| {
+            let now = match replaced.map(|_| Plan::read(root)).transpose() {
+                Ok(now) => now.flatten().map(|plan| plan.plan_id),
+                Err(error) => return (vec![], Err(error)),
+            };
+            if now.as_deref() != replaced {
+                return (vec![], Ok(false));
+            }
             let (in_force, epoch) = match &state.plan {
-                Some((id, epoch)) => (*id == plan.plan_id, *epoch),
+                Some((id, epoch)) => (*id == self.plan_id, *epoch),
                 None => (false, 0),
             };
             // The file before the event, both under the lock. If we are killed in between, the file
@@ -114,15 +149,16 @@ impl Plan {
                 at: journal::now(),
                 correlation_id: correlation_id.to_owned(),
                 what: What::PlanAdopted {
-                    plan_id: plan.plan_id.clone(),
+                    plan_id: self.plan_id.clone(),
                     epoch: epoch + 1,
+                    replaces: replaced.map(str::to_owned),
                 },
             };
             let tell = written.is_ok() && !in_force;
+            let written = written.map(|()| true).map_err(Error::at(&path));
             (if tell { vec![event] } else { vec![] }, written)
         })?;
-        written.map_err(Error::at(&path))?;
-        Ok(plan)
+        written
     }
 
     /// Where each task stands in [`Plan::tasks`].
@@ -197,14 +233,18 @@ mod tests {
         assert_eq!(plan.tails(), [9, 8, 5, 3, 9, 1, 1]);
     }
 
-    #[test]
-    fn a_plan_is_in_force_once_and_the_next_one_has_a_newer_number() {
+    fn swarm() -> (tempfile::TempDir, Root) {
         let dir = tempfile::tempdir().unwrap();
         let root = Root::find(&Options {
             start: dir.path().to_owned(),
             root: Some("app.swarm".into()),
-        })
-        .unwrap();
+        });
+        (dir, root.unwrap())
+    }
+
+    #[test]
+    fn a_plan_is_in_force_once_and_the_next_one_has_a_newer_number() {
+        let (_dir, root) = swarm();
         assert_eq!(Plan::read(&root).unwrap(), None);
         for text in [
             r#"{"plan_id":"p"}"#,
@@ -217,5 +257,17 @@ mod tests {
         let journal = Journal::read(&root).unwrap();
         assert_eq!(journal.state().plan, Some(("q".to_owned(), 2)));
         assert!(Plan::adopt(&root, "[]", "c").is_err());
+    }
+
+    #[test]
+    fn a_plan_made_anew_comes_into_force_only_in_the_place_of_its_own() {
+        let (_dir, root) = swarm();
+        Plan::adopt(&root, r#"{"plan_id":"p"}"#, "c").unwrap();
+        assert!(Plan::replace(&root, r#"{"plan_id":"q"}"#, "c", "p").unwrap());
+        assert!(!Plan::replace(&root, r#"{"plan_id":"r"}"#, "c", "p").unwrap());
+        assert_eq!(Plan::read(&root).unwrap().unwrap().plan_id, "q");
+        let journal = Journal::read(&root).unwrap();
+        assert_eq!(journal.state().plan, Some(("q".to_owned(), 2)));
+        assert_eq!(journal.state().plan_first, 1);
     }
 }

@@ -190,6 +190,7 @@ mod tests {
             What::PlanAdopted {
                 plan_id: "p".into(),
                 epoch: 1,
+                replaces: None,
             },
         );
         happen(start, claimed("done", "a", None));
