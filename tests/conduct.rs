@@ -87,6 +87,22 @@ impl Swarm {
         command
     }
 
+    /// A line of shell beside the repository's files.
+    fn sh(&self, line: &str) -> Command {
+        let path = self.ctl(&[]);
+        let path = path.get_envs().find(|(name, _)| *name == "PATH");
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", line])
+            .current_dir(&self.top)
+            .env("PATH", path.unwrap().1.unwrap())
+            .env("HOME", self.dir.path())
+            .env_remove("SPORE_ROOT")
+            .env_remove("SPORE_AGENT")
+            .stdin(Stdio::null());
+        command
+    }
+
     /// `swarm-ctl run` with these options, agents that follow this script by task and try.
     fn conduct(&self, options: &[&str], script: &str) -> Command {
         let program = format!(
@@ -317,8 +333,87 @@ fn a_budget_holds_over_all_runs() {
         (1, true),
         "{out}{err}"
     );
-    // A command that tells its cost only at its end can go over by one run.
-    assert!((2..=3).contains(&swarm.done()), "{out}");
+    // A third run, as dear as those before, would go over it.
+    assert_eq!(swarm.done(), 2, "{out}");
+    assert_eq!(swarm.state().spent(), 800_000);
+}
+
+#[test]
+fn while_memory_is_short_one_at_a_time_runs() {
+    let swarm = Swarm::new(3, 5, 5);
+    let (code, _, err) = said(
+        &swarm
+            .conduct(&["--min-mem", "1000000G"], GOOD)
+            .output()
+            .unwrap(),
+    );
+    assert_eq!(code, 0, "{err}");
+    let (mut running, mut most) = (0, 0);
+    let journal = Journal::read(&swarm.root).unwrap();
+    journal
+        .replay(|event| {
+            match event.what {
+                What::RunBegan { .. } => running += 1,
+                What::RunEnded { .. } => running -= 1,
+                _ => {}
+            }
+            most = most.max(running);
+        })
+        .unwrap();
+    assert_eq!((swarm.done(), most), (5, 1));
+}
+
+/// As [`Swarm::new`], with the plan that swarm-assign makes for `kiro-1` and `kiro-2`.
+fn planned(list: &str) -> Swarm {
+    let swarm = Swarm::new(1, 1, 1);
+    fs::write(swarm.top.join("tasks.md"), list).unwrap();
+    fs::write(swarm.top.join("swarm.toml"), "[plan]\nretries = 20\n").unwrap();
+    let line = "swarm-assign plan tasks.md -n 2 --json > ../plan && worktree-spawn -q --plan ../plan \
+                > ../instances && swarm-assign adopt ../plan";
+    let output = swarm.sh(line).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    swarm
+}
+
+#[test]
+fn after_a_failure_the_plan_is_made_anew_and_loses_no_task() {
+    let list = "- [ ] 1. A\n  - File: a\n- [ ] 2. B\n  - File: b\n- [ ] 3. C\n  - File: c\n\
+                - [ ] 4. D\n  - File: d\n";
+    let by_agent = "case $SPORE_AGENT in kiro-1) s=fail ;; *) s='work; commit; done' ;; esac; \
+                    exec fake-agent --script \"$s\"";
+    for by_hand in [false, true] {
+        let swarm = planned(list);
+        let before = Plan::read(&swarm.root).unwrap().unwrap();
+        let run = ["run", "-q", "--agent", "kiro-1", "--agent", "kiro-2"];
+        let end = ["--", "sh", "-c", by_agent];
+        let output = match by_hand {
+            false => swarm.ctl(&[&run[..], &end].concat()).output().unwrap(),
+            true => {
+                let script = swarm
+                    .ctl(&[&run[..], &["--print-sh"], &end].concat())
+                    .output()
+                    .unwrap();
+                fs::write(swarm.dir.path().join("loop.sh"), script.stdout).unwrap();
+                swarm.sh("sh ../loop.sh").output().unwrap()
+            }
+        };
+        let (code, _, err) = said(&output);
+        assert_eq!(code, 0, "{by_hand}: {err}");
+        assert_eq!(swarm.done(), 4);
+        let mut anew = 0;
+        let journal = Journal::read(&swarm.root).unwrap();
+        journal
+            .replay(|event| match &event.what {
+                What::PlanAdopted { replaces, .. } => anew += u32::from(replaces.is_some()),
+                _ => {}
+            })
+            .unwrap();
+        assert!(anew > 0, "{by_hand}: {err}");
+        let after = Plan::read(&swarm.root).unwrap().unwrap();
+        assert_ne!(before.plan_id, after.plan_id);
+        assert_eq!(before.tasks.len(), after.tasks.len(), "no task is lost");
+        swarm.nothing_is_left();
+    }
 }
 
 #[test]
@@ -364,16 +459,7 @@ fn the_script_over_the_other_commands_does_the_same() {
         .unwrap();
     let loop_sh = swarm.dir.path().join("loop.sh");
     fs::write(&loop_sh, &printed.stdout).unwrap();
-    let fake = Path::new(env!("CARGO_BIN_EXE_fake-agent"))
-        .parent()
-        .unwrap();
-    let path = format!("{}:{}", fake.display(), std::env::var("PATH").unwrap());
-    let output = Command::new("sh")
-        .arg(&loop_sh)
-        .env("PATH", path)
-        .output()
-        .unwrap();
-    let (code, _, err) = said(&output);
+    let (code, _, err) = said(&swarm.sh("sh ../loop.sh").output().unwrap());
     assert_eq!(code, 0, "{err}");
     assert_eq!(swarm.done(), 6);
     swarm.nothing_is_left();

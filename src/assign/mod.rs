@@ -17,6 +17,7 @@
 //! rest shows it to people: tables, diagrams, a chart.
 
 mod agents;
+mod anew;
 mod bound;
 mod build;
 mod diff;
@@ -31,6 +32,7 @@ mod search;
 mod strategy;
 
 pub use agents::Agent;
+pub use anew::whole;
 pub use bound::{Bound, Reason};
 pub use build::{
     Alternative, Case, Options, PlanError, Pool, WhatIf, alternatives, compare, glob, plan,

@@ -10,7 +10,7 @@
 //! | `working` | it has a task, and a process that gave a sign of life not long ago |
 //! | `stalled` | it has a task and a process, and nothing was heard for long |
 //! | `dead` | it has a task, and the process or the lease is gone |
-//! | `paused` | somebody holds it, and nothing runs |
+//! | `paused` | somebody holds it, and nothing runs or what runs is frozen |
 //! | `needs-you` | its last try ended with something that only a person can decide |
 //! | `limited` | it may go on at a known time |
 //! | `done` | every task of the plan is done |
@@ -141,6 +141,8 @@ pub struct Held {
     pub lift: String,
     /// Whether it ends by itself, with a usage limit.
     pub limit: bool,
+    /// Whether what runs is frozen.
+    pub freeze: bool,
 }
 
 /// How firmly a claimed task is held.
@@ -383,6 +385,8 @@ pub struct Report {
     pub tasks: Tasks,
     /// The plan in force and since when.
     pub plan: Option<(String, String)>,
+    /// What its runs have cost so far, in millionths of a dollar, as far as their commands told.
+    pub plan_usd_micros: u64,
     /// Messages of everybody, others included: those that wait, and those that were given up.
     pub mail: (u64, u64),
     /// What is to be said about the swarm as a whole.
@@ -440,6 +444,7 @@ pub fn judge(state: &State, seen: &Seen, limits: &Limits) -> Report {
         tasks: outlook.count(),
         phases: outlook.phases(),
         plan,
+        plan_usd_micros: state.spent(),
         mail: mail.fold((0, 0), |(unread, dead), mail| {
             (unread + mail.unread, dead + mail.dead)
         }),
@@ -643,6 +648,12 @@ impl<'a> Outlook<'a> {
                 "run {run} ended {}; the outcome is being recorded",
                 end.outcome
             );
+            return Some(());
+        }
+        if let Some(held) = patient.agent.held.clone().filter(|held| held.freeze) {
+            patient.condition = Condition::Paused;
+            patient.why = format!("{}; run {run} is frozen", held.what);
+            patient.mend = Some(format!("swarm-ctl --do '{}'", held.lift));
             return Some(());
         }
         let silent = millis(&known_run.seen).map_or(0, |seen| self.seen.now_ms - seen);
@@ -871,7 +882,8 @@ impl Report {
         agents.chain(signs).fold(Level::Healthy, Level::max)
     }
 
-    /// Money spent by all runs, in millionths of a dollar; none if no command told.
+    /// Money spent by all runs that agents ever made, in millionths of a dollar; none if no command
+    /// told.
     pub fn usd_micros(&self) -> Option<u64> {
         let known = self.agents.iter().filter_map(|agent| agent.usd_micros);
         known.fold(None, |sum, cost| Some(sum.unwrap_or(0) + cost))
@@ -946,6 +958,7 @@ impl Report {
             metrics.insert(name, Value::from(same.count() as u64));
         }
         metrics.insert("usd_micros", number(self.usd_micros()));
+        metrics.insert("plan_usd_micros", Value::from(self.plan_usd_micros));
         metrics
     }
 }

@@ -209,6 +209,7 @@ fn a_limit_ends_by_itself_a_hold_by_its_command_and_all_done_is_done() {
         since: at(2),
         lift: "resume instance a".into(),
         limit: false,
+        freeze: false,
     });
     let report = judged(vec![], &seen);
     let a = of(&report, "a");
@@ -226,6 +227,26 @@ fn a_limit_ends_by_itself_a_hold_by_its_command_and_all_done_is_done() {
         Condition::Working,
         "what runs goes on"
     );
+    seen.agents[1].held = seen.agents[1].held.take().map(|held| Held {
+        freeze: true,
+        ..held
+    });
+    let began = What::RunBegan {
+        run: "a-1".into(),
+        agent: "a".into(),
+        task: Some("1".into()),
+        epoch: Some(1),
+        command: "fake".into(),
+        holder: String::new(),
+    };
+    seen.live_runs.insert("a-1".into());
+    let frozen = judged(vec![(0, claimed("1", "a", 1)), (0, began)], &seen);
+    let a = of(&frozen, "a");
+    assert_eq!(
+        (a.condition, &*a.why),
+        (Condition::Paused, "a is paused (lunch); run a-1 is frozen")
+    );
+    seen.live_runs.clear();
 
     seen.agents[1].held = seen.agents[1].held.take().map(|held| Held {
         limit: true,

@@ -2,6 +2,7 @@
 //! into lists.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -16,11 +17,14 @@ use crate::cli::args::RootArgs;
 use crate::cli::error::{Failure, say};
 use crate::cli::output::shown;
 use crate::cli::{Out, Result, Status, input};
-use crate::event::Phase;
+use crate::event::{Phase, State};
 use crate::id::nearest;
 use crate::swarm::journal::{self, Journal};
-use crate::swarm::{self, Config, files, situation};
+use crate::swarm::{self, Config, Root, files, situation};
 use crate::task::{self, tick};
+
+/// How hard a new plan is searched for, in milliseconds of one core, if nobody says otherwise.
+const EFFORT: u64 = 50;
 
 /// Arguments of `replan`.
 #[derive(Debug, Args)]
@@ -41,7 +45,7 @@ pub(super) struct ReplanArgs {
     #[arg(long, value_name = "AGENT=KIND")]
     failure: Vec<String>,
     /// How hard to search, in milliseconds of one core
-    #[arg(long, value_name = "MS", default_value_t = 50)]
+    #[arg(long, value_name = "MS", default_value_t = EFFORT)]
     effort: u64,
     /// Print a RecoveryPlan for each failure, a line about the whole, and the new plan, as JSON
     #[arg(long)]
@@ -88,18 +92,56 @@ pub(super) fn replan(args: ReplanArgs, out: &mut Out) -> Result {
         let failure = json!({"instance_id": agent, "failure_type": kind});
         state.failures.push(serde_json::from_value(failure)?);
     }
-    let new = assign::replan(&old, &state, Effort::millis(args.effort), &journal::now())
+    let mut new = assign::replan(&old, &state, Effort::millis(args.effort), &journal::now())
         .map_err(|error| refusal(&error, &old))?;
     if args.adopt {
         let root = claim::root(args.root)?;
-        let id = uuid::Uuid::new_v4().to_string();
-        swarm::plan::Plan::adopt(&root, &new.plan.to_json(), &id)?;
+        new.plan = assign::whole(new.plan, &old);
+        let (text, id) = (new.plan.to_json(), uuid::Uuid::new_v4().to_string());
+        if args.plan.is_some() {
+            swarm::plan::Plan::adopt(&root, &text, &id)?;
+        } else if !swarm::plan::Plan::replace(&root, &text, &id, &old.plan_id)? {
+            let why = "another plan came into force meanwhile";
+            return Err(Failure::new(Status::Late, why).into());
+        }
     }
     match args.json {
         true => records(&new, out)?,
         false => write!(out, "{}", new.text())?,
     }
     Ok(Status::Done)
+}
+
+/// Makes the plan in force anew from what happened, without those who are `down`, and puts the new
+/// one in force if a task goes to another agent by it. How many do; or why no plan can be made.
+pub(crate) fn in_force_anew(
+    root: &Root,
+    state: &State,
+    config: &Config,
+    down: &[&str],
+) -> Result<std::result::Result<u64, String>> {
+    let path = root.plan();
+    let text = fs::read_to_string(&path).with_context(|| format!("{path:?}"))?;
+    let line = swarm::plan::line_of(&text).unwrap_or(&text);
+    let old = match assign::Plan::from_json(line) {
+        Ok(old) => old,
+        Err(error) => return Ok(Err(format!("it is no plan of swarm-assign: {error}"))),
+    };
+    let mut since = situation::situation(&old, state, config);
+    for name in down {
+        if old.agents.iter().any(|agent| agent.name == *name) {
+            since.agents.insert((*name).to_owned(), json!("down"));
+        }
+    }
+    let new = match assign::replan(&old, &since, Effort::millis(EFFORT), &journal::now()) {
+        Ok(new) if new.moves == 0 => return Ok(Ok(0)),
+        Ok(new) => new,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let text = assign::whole(new.plan, &old).to_json();
+    let id = uuid::Uuid::new_v4().to_string();
+    let replaced = swarm::plan::Plan::replace(root, &text, &id, &old.plan_id)?;
+    Ok(Ok(if replaced { new.moves } else { 0 }))
 }
 
 fn records(new: &Replanned, out: &mut Out) -> Result<()> {

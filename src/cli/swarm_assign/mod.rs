@@ -2,7 +2,7 @@
 
 use super::{Manual, Out, Result, Tool};
 
-mod change;
+pub mod change;
 pub mod claim;
 mod explain;
 mod lists;

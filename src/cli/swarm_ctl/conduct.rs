@@ -1,5 +1,5 @@
 //! `swarm-ctl run`: the whole loop. Claim the best task for each agent that is free, start
-//! `agent-run` on it, wait until something happens, again.
+//! `agent-run` on it, wait until something happens, make the plan anew if it did not go well, again.
 //!
 //! Everything that must survive stands in the journal: killed at any instant and started again, it
 //! goes on from there. What runs goes on without it, and reports by itself.
@@ -22,6 +22,7 @@ use clap::Args;
 use super::script;
 use crate::cli::args::{RootArgs, duration};
 use crate::cli::error::{Failure, say};
+use crate::cli::swarm_assign::change::in_force_anew;
 use crate::cli::swarm_assign::claim::{capabilities, record};
 use crate::cli::{Out, Result, Status, input};
 use crate::event::{Phase, What};
@@ -220,6 +221,8 @@ pub fn run(args: RunArgs, out: &mut Out) -> Result {
         unfit: BTreeMap::new(),
         asked: None,
         settling: None,
+        went_wrong: false,
+        stays: false,
         stopped: false,
         root,
         args,
@@ -318,7 +321,7 @@ enum Closed {
     Held(How, String),
     /// The time has come.
     Time,
-    /// The money is spent.
+    /// The money is spent, or so much of it that one more run might go over: what was spent.
     Money(u64),
 }
 
@@ -341,6 +344,10 @@ struct Conduct {
     asked: Option<(u64, Holds, Instant)>,
     /// The child that settles what killed runs left.
     settling: Option<Instant>,
+    /// Whether anything did not end well since the plan was last made anew.
+    went_wrong: bool,
+    /// Whether it was said that the plan cannot be made anew.
+    stays: bool,
     stopped: bool,
 }
 
@@ -350,9 +357,11 @@ impl Conduct {
         listen(&self.root, &tell)?;
         let signal = Arc::new(AtomicUsize::new(0));
         signals(&tell, &signal)?;
+        self.say_what_is_not_used();
         loop {
             self.desk.refresh()?;
             self.settle(&tell)?;
+            self.replan()?;
             let holds = Holds::read(&self.root)?;
             let closed = self.closed(&holds);
             if closed.is_none() && !self.stopped {
@@ -366,8 +375,12 @@ impl Conduct {
             for heard in next_of(&hear) {
                 match heard {
                     Heard::News => {}
-                    Heard::Ended(None, _) => self.settling = Some(Instant::now()),
+                    Heard::Ended(None, _) => {
+                        self.settling = Some(Instant::now());
+                        self.went_wrong = true;
+                    }
                     Heard::Ended(Some(agent), status) => {
+                        self.went_wrong |= !status.success();
                         self.desk.refresh()?;
                         self.ended(&agent, status, out)?;
                     }
@@ -387,19 +400,53 @@ impl Conduct {
         if let Some(hold) = holds.all() {
             return Some(Closed::Held(hold.how, hold.to_string()));
         }
+        // As much as the dearest run so far may the next one cost, and many commands tell it only
+        // when it is spent.
+        let (spent, next) = (self.desk.state().spent(), self.desk.state().dearest());
         match self.budget {
-            Some(budget) if self.spent() >= budget => Some(Closed::Money(self.spent())),
+            Some(budget) if spent + next.max(1) > budget => Some(Closed::Money(spent)),
             _ => None,
         }
     }
 
-    /// What all runs since the plan came into force have cost, in millionths of a dollar.
-    fn spent(&self) -> u64 {
-        let state = self.desk.state();
-        let since = state.plan_since.as_deref().and_then(time);
-        let runs = state.runs.values();
-        let counted = runs.filter(|run| time(&run.since) >= since);
-        counted.filter_map(|run| run.signs.usd_micros).sum()
+    /// After what did not end well: makes the plan anew, so that tasks go to others where that is
+    /// sooner. One that cannot be made anew (because it was written by hand) stays as it is.
+    fn replan(&mut self) -> Result<()> {
+        if !std::mem::take(&mut self.went_wrong) || self.stopped {
+            return Ok(());
+        }
+        let unfit = self.agents.iter().filter(|agent| !self.is_fit(agent));
+        let down: Vec<&str> = unfit.map(String::as_str).collect();
+        match in_force_anew(&self.root, self.desk.state(), &self.config, &down)? {
+            Ok(0) => {}
+            Ok(moved) => {
+                self.say(&format!(
+                    "the plan is made anew: {moved} tasks go to others"
+                ));
+                self.desk.refresh()?;
+                self.asked = None;
+            }
+            Err(why) if !std::mem::replace(&mut self.stays, true) => {
+                self.say(&format!(
+                    "the plan cannot be made anew, and stays as it is: {why}"
+                ));
+            }
+            Err(_) => {}
+        }
+        Ok(())
+    }
+
+    /// A worktree carries one run at a time, also where the plan counts on more.
+    fn say_what_is_not_used(&self) {
+        let many = self.desk.plan().agents.iter().filter(|a| a.slots > 1);
+        let many: Vec<&str> = many.map(|agent| agent.name.as_str()).collect();
+        if !many.is_empty() {
+            let who = many.join(", ");
+            self.say(&format!(
+                "{who}: more than one slot in the plan, but one worktree, which carries one run at \
+                 a time\nhint: plan with more agents instead (swarm-assign plan TASKS -n N)"
+            ));
+        }
     }
 
     /// Whether we can leave, and how.
@@ -440,8 +487,12 @@ impl Conduct {
             }
             Some(Closed::Money(spent)) => {
                 let spent = *spent as f64 / 1e6;
+                let next = self.desk.state().dearest() as f64 / 1e6;
                 self.complain(
-                    &format!("the money is spent (${spent:.2}): {left} tasks are left"),
+                    &format!(
+                        "the money is spent (${spent:.2}, and one run has cost ${next:.2}): {left} \
+                         tasks are left"
+                    ),
                     "swarm-ctl run --max-usd MORE",
                 );
                 return Some(Status::No);
@@ -621,7 +672,11 @@ impl Conduct {
             return Some(0);
         };
         let reserved: u64 = self.workers.iter().map(|worker| worker.reserved).sum();
-        let left = budget.checked_sub(self.spent() + reserved)?;
+        let left = budget.checked_sub(self.desk.state().spent() + reserved)?;
+        let dearest = self.desk.state().dearest();
+        if left < dearest {
+            return None;
+        }
         let each = match self.config.run.max_usd {
             Some(usd) => left.min((usd * 1e6) as u64),
             None => {
@@ -630,7 +685,7 @@ impl Conduct {
                     .len()
                     .min(self.jobs)
                     .saturating_sub(self.workers.len());
-                left / free.max(1) as u64
+                (left / free.max(1) as u64).max(dearest)
             }
         };
         let least = u64::from(self.workers.is_empty() && left > 0);
@@ -1002,10 +1057,6 @@ pub(super) fn agent_run_args(root: &Root, args: &RunArgs, agent: &str) -> Vec<St
         list.push("--harvest".to_owned());
     }
     list
-}
-
-fn time(text: &str) -> Option<jiff::Timestamp> {
-    text.parse().ok()
 }
 
 /// Memory that can be had without swapping, in bytes (Linux).

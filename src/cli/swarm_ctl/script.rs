@@ -7,19 +7,27 @@ use crate::swarm::Root;
 /// What stays the same; `@WORDS@` are filled in.
 const SCRIPT: &str = r#"#!/bin/sh
 # What `swarm-ctl run` does, over the other commands: for each agent the best task that is ready,
-# agent-run on it, again. Kill it at any time and start it again: everything is in the journal.
+# agent-run on it, a new plan if that did not go well, again. Kill it at any time and start it again:
+# everything is in the journal.
 set -u
 export SPORE_ROOT=@ROOT@
 cd @TOP@ || exit 2
 work=$(mktemp -d) || exit 2
 trap 'rm -rf "$work"' EXIT
 
-# May something begin? Not after the time, nor over the budget, nor while memory is short.
+# May something begin? Not after the time, nor over the budget, nor while memory is short or
+# processes wait for it.
+short() {
+	{ [ -r /proc/meminfo ] &&
+		[ "$(sed -n 's/^MemAvailable: *\([0-9]*\) kB/\1/p' /proc/meminfo)" -lt @MEMORY@ ]; } ||
+	{ [ -r /proc/pressure/memory ] &&
+		[ "$(sed -n 's/^some avg10=\([0-9]*\).*/\1/p' /proc/pressure/memory)" -ge @PRESSURE@ ]; }
+}
+nothing_runs() {
+	swarm-status --quiet --wait-for tasks.claimed=0 --timeout 0s 2> /dev/null
+}
 goes_on() {
-@LIMITS@	while [ -r /proc/meminfo ] &&
-		[ "$(sed -n 's/^MemAvailable: *\([0-9]*\) kB/\1/p' /proc/meminfo)" -lt @MEMORY@ ]; do
-		sleep 1
-	done
+@LIMITS@	while short && ! nothing_runs; do sleep 1; done
 }
 
 # Runs a command so that a stop of the script reaches it.
@@ -45,7 +53,7 @@ follow() {
 		await swarm-assign next --agent "$agent" --wait --timeout 60s --holder "$$" \
 			> "$work/$agent" 2> "$work/$agent.why"
 		case $? in
-		0) await work_on ;;
+		0) await work_on || swarm-assign replan --adopt > /dev/null 2>&1 ;;
 		124) ;;
 		*) cat "$work/$agent.why" >&2; return ;;
 		esac
@@ -86,12 +94,14 @@ pub(super) fn script(
         );
     }
     if let Some(usd) = args.max_usd {
-        limits +=
-            "\tspent=$(swarm-status --json | sed -n '1s/.*\"usd_micros\":\\([0-9]*\\).*/\\1/p')\n";
+        limits += "\tspent=$(swarm-status --json | sed -n '1s/.*\"plan_usd_micros\":\\([0-9]*\\).*/\\1/p')\n";
+        // As much for each, so that all together stay within it.
+        let each = jobs.unwrap_or(agents.len()).min(agents.len()).max(1);
         limits += &format!(
-            "\t[ \"${{spent:-0}}\" -lt {} ] || return 1\n",
+            "\tshare=$((({} - ${{spent:-0}}) / {each}))\n",
             (usd * 1e6) as u64
         );
+        limits += "\t[ \"$share\" -gt 0 ] || return 1\n";
     }
     let adopt = args
         .plan
@@ -111,6 +121,9 @@ pub(super) fn script(
             argument => run.push_str(&format!(" {}", shell(argument))),
         }
     }
+    if args.max_usd.is_some() {
+        run.push_str(" --max-usd \"$(printf %d.%06d $((share / 1000000)) $((share % 1000000)))\"");
+    }
     run.push_str(" --task \"$work/$agent\"");
     if !args.command_line.is_empty() {
         let words = args.command_line.iter().map(|word| shell(word));
@@ -126,6 +139,7 @@ pub(super) fn script(
         .replace("@TOP@", &shell(&top))
         .replace("@LIMITS@", &limits)
         .replace("@MEMORY@", &(args.min_mem / 1024).to_string())
+        .replace("@PRESSURE@", &(args.max_pressure.ceil() as u64).to_string())
         .replace("@ADOPT@", &adopt.unwrap_or_default())
         .replace("@AGENTS@", &names.join(" "))
         .replace("@JOBS@", &jobs.unwrap_or(agents.len()).max(1).to_string())
