@@ -42,7 +42,7 @@ use crate::send::{Swarm, code, err, out};
 
 /// Says that a test could not run here; fails instead when nothing may be skipped.
 #[allow(clippy::print_stderr)]
-fn skip(test: &str, why: &str) {
+pub(crate) fn skip(test: &str, why: &str) {
     let strict = std::env::var_os("SPORE_TEST_STRICT").is_some_and(|value| !value.is_empty());
     // What only root can do is no duty of others.
     let strict = strict && (!why.contains("as root") || rustix::process::geteuid().is_root());

@@ -13,6 +13,7 @@ use sporekit::run::judge::{Cause, Evidence, Exit, Work, judge};
 use sporekit::run::reader::Reader;
 use sporekit::run::{Outcome, Word};
 use sporekit::swarm::Journal;
+use sporekit::swarm::hold::{Hold, Holds, How, Whom};
 use sporekit::swarm::root::{Options, Root};
 
 /// One recorded case: what is known, and what it must be judged to be.
@@ -120,6 +121,56 @@ fn every_recorded_case_is_judged_right() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(judged > 100, "{judged}");
+}
+
+#[test]
+fn every_word_is_judged_right_for_every_command() {
+    for (name, stream) in Stream::ALL {
+        let path = format!(
+            "{}/tests/fixtures/runs/{name}.cases",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        let all = cases(&fs::read_to_string(&path).unwrap());
+        let works = |case: &&Case| case.name.starts_with("it works and commits");
+        let works = all.iter().find(works).unwrap();
+        // What it tells stays the same; what is seen of it decides.
+        let table: &[(&[(&str, &str)], &str)] = &[
+            (&[], "ok"),
+            (&[("work", "")], "hollow"),
+            (&[("work", "commits=1")], "hollow"),
+            (&[("work", ""), ("answer", "yes")], "ok"),
+            (&[("work", "uncommitted=2 touched")], "dirty"),
+            (
+                &[("work", "commits=1 files=1 uncommitted=2 touched")],
+                "dirty",
+            ),
+            (&[("work", "commits=1 files=2"), ("harvested", "yes")], "ok"),
+            (&[("signal", "9")], "crashed"),
+            (&[("exit", "not-found")], "crashed 127"),
+            (&[("exit", "unseen")], "crashed"),
+            (&[("cause", "silence")], "stalled"),
+            (&[("cause", "wall")], "timeout"),
+            (&[("cause", "memory")], "over-budget"),
+            (&[("cause", "signal")], "stopped 143"),
+        ];
+        for (fields, want) in table {
+            let mut case = Case {
+                out: works.out.clone(),
+                err: works.err.clone(),
+                fields: fields
+                    .iter()
+                    .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
+                    .collect(),
+                ..Case::default()
+            };
+            case.fields.push(("want".to_owned(), (*want).to_owned()));
+            case.fields
+                .push(("work".to_owned(), works.field("work").unwrap().to_owned()));
+            if let Err(why) = try_case(&case, stream, usize::MAX) {
+                panic!("{name}, {fields:?}: {why}");
+            }
+        }
+    }
 }
 
 fn try_case(case: &Case, stream: Stream, size: usize) -> Result<(), String> {
@@ -728,12 +779,207 @@ fn a_lock_that_a_killed_git_left_does_not_keep_work_from_being_harvested() {
 #[test]
 fn death_is_seen_within_a_second_and_silence_when_it_has_lasted() {
     let place = Place::new();
-    let (outcome, _) = place.run(&[], "think 300ms; die", "x");
-    assert_eq!(outcome.child_signal, Some(9));
-    assert!(outcome.wall_ms < 1300, "{}", outcome.wall_ms);
-    let (outcome, _) = place.run(&["--stall", "500ms", "--grace", "100ms"], "hang", "x");
-    assert_eq!(outcome.word, Word::Stalled);
-    assert!(outcome.wall_ms < 2000, "{}", outcome.wall_ms);
+    // The best of some tries: others build on this machine too.
+    let soonest = |options: &[&str], script: &str, word: Word, wanted: u64| {
+        let mut seen = Vec::new();
+        while seen.iter().min().is_none_or(|wall| *wall >= wanted) {
+            assert!(seen.len() < 8, "{script}: {seen:?}, not {wanted}");
+            let (outcome, _) = place.run(options, script, "x");
+            assert_eq!(outcome.word, word, "{outcome:?}");
+            seen.push(outcome.wall_ms);
+        }
+    };
+    soonest(&[], "think 300ms; die", Word::Crashed, 1300);
+    let stall = ["--stall", "500ms", "--grace", "100ms"];
+    soonest(&stall, "hang", Word::Stalled, 2000);
+}
+
+#[test]
+fn a_frozen_run_stands_still_at_no_cost_and_goes_on() {
+    let place = Place::new();
+    let script = "write started x; think 3s; write more x; work; commit; done";
+    let child = place.start(&["--max-wall", "8s"], script, "started");
+    let all_stopped = || {
+        let stopped = |pid: &String| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.rsplit(") ").next().unwrap().starts_with('T')
+        };
+        let alive = place.alive();
+        !alive.is_empty() && alive.iter().all(stopped)
+    };
+    let mut hold = Hold::new(How::Pause, Whom::Agent("a1".into()));
+    hold.freeze = true;
+    Holds::set(&place.root(), hold).unwrap();
+    wait_for(all_stopped);
+    std::thread::sleep(Duration::from_secs(8));
+    assert!(all_stopped());
+    assert!(!place.tree("a1").join("more").exists());
+    Holds::lift(&place.root(), &Whom::All).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let outcome = Outcome::read(String::from_utf8(output.stdout).unwrap().trim()).unwrap();
+    assert_eq!(outcome.word, Word::Ok, "{outcome:?}");
+    assert!(outcome.wall_ms > 8000, "{outcome:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_with_a_memory_limit_has_a_control_group_where_that_is_allowed() {
+    use sporekit::run::cgroup::Cgroup;
+    let place = Place::new();
+    let Some(group) = Cgroup::make("test", 1 << 20) else {
+        let why = "this kernel, or who runs the tests, may make no control group (cgroups v2)";
+        return crate::hurt::skip("a_run_with_a_memory_limit", why);
+    };
+    let parent = group.path().parent().unwrap().to_owned();
+    drop(group);
+    let options = ["--max-mem", "1G", "--max-wall", "1s", "--grace", "100ms"];
+    let child = place.start(&options, "deaf; leave 3; write started x; hang", "started");
+    let ours = parent.join(format!("spore-{}-a1-1", child.id()));
+    let inside = fs::read_to_string(ours.join("cgroup.procs")).unwrap();
+    assert!(inside.lines().count() >= 4, "{inside}");
+    let output = child.wait_with_output().unwrap();
+    let outcome = Outcome::read(String::from_utf8(output.stdout).unwrap().trim()).unwrap();
+    assert_eq!(
+        (outcome.word, &*outcome.confined),
+        (Word::Timeout, "cgroup")
+    );
+    assert!(!ours.exists());
+    assert_eq!(place.alive(), [""; 0]);
+    // One whose agent-run is killed: its group goes when somebody looks.
+    let options = ["--max-mem", "1G"];
+    fs::remove_file(place.tree("a1").join("started")).unwrap();
+    let mut child = place.start(&options, "leave 1; write started x; hang", "started");
+    let ours = parent.join(format!("spore-{}-a1-2", child.id()));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(ours.exists());
+    let settled = place
+        .command("agent-run")
+        .args(["--settle", "--grace", "0s"])
+        .output();
+    assert!(settled.unwrap().status.success());
+    assert!(!ours.exists());
+    let (outcome, _) = place.run(&[], "work; commit; done", "x");
+    assert_eq!(outcome.confined, "session");
+}
+
+#[test]
+fn money_that_a_command_tells_as_it_goes_ends_its_run() {
+    let place = Place::new();
+    let config = format!(
+        "[commands.fake]\nrun = [{:?}, \"--style\", \"opencode\", \"--script\", \"turn; spend 3; say x; think 60s\"]\nprompt = \"stdin\"\nstream = \"opencode\"\n",
+        program("fake-agent")
+    );
+    fs::write(place.app().join("swarm.toml"), config).unwrap();
+    let mut command = place.command("agent-run");
+    command.args(["--agent", "a1", "--command", "fake", "--grace", "100ms"]);
+    command.args(["--max-usd", "0.0005"]);
+    let output = place.feed(&mut command, "x");
+    let outcome = Outcome::read(String::from_utf8(output.stdout).unwrap().trim()).unwrap();
+    assert_eq!(outcome.word, Word::OverBudget, "{outcome:?}");
+    assert!(outcome.reason.contains("US dollars"), "{outcome:?}");
+}
+
+/// The shell lines before a script: a repository with one agent, and two tasks for it.
+const SETTING: &str = "
+    git init -q -b main app && cd app && git config user.name t && git config user.email t@e &&
+    git commit -q --allow-empty -m first && worktree-spawn -q a1 a2 > ../instances &&
+    printf '%s' '{\"plan_id\":\"p\",\"agents\":[{\"name\":\"a1\"}],\"tasks\":[{\"id\":\"1\",\"agent\":\"a1\"},{\"id\":\"2\",\"agent\":\"a1\"}]}' |
+    swarm-assign adopt > ../plan || exit 1
+    count() { grep -c \"\\\"type\\\":\\\"$1\\\"\" ../app.swarm/journal/events.jsonl; }
+";
+
+fn in_a_shell(wrapper: &[&str], before: &str, script: &str) -> Output {
+    let dir = tempfile::tempdir().unwrap();
+    let bin = Path::new(program("agent-run")).parent().unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let (program, arguments) = wrapper.split_first().unwrap();
+    let mut command = Command::new(program);
+    command.args(arguments).args(["sh", "-c"]);
+    command.arg(format!("{before}{SETTING}{script}"));
+    let command = command.current_dir(dir.path()).env("PATH", path);
+    let command = command.env("HOME", dir.path()).stdin(Stdio::null());
+    for name in ["SPORE_ROOT", "SPORE_AGENT", "SPORE_TASK", "SPORE_RUN"] {
+        command.env_remove(name);
+    }
+    command.output().unwrap()
+}
+
+#[test]
+fn a_full_disk_is_said_and_nothing_is_lost_by_it() {
+    let own = ["unshare", "-Urm"];
+    let mount = "mkdir app.swarm && mount -t tmpfs -o size=2m tmpfs app.swarm || exit 99\n";
+    let script = r#"
+        swarm-assign next --agent a1 > ../task || exit 2
+        head -c 9000000 /dev/zero > ../app.swarm/fill 2> /dev/null
+        i=0 status=0
+        while [ $i -lt 200 ]; do
+            swarm-assign renew 1 --agent a1 > ../said 2>&1 || { status=$?; break; }
+            i=$((i + 1))
+        done
+        [ $status = 2 ] && grep -qi 'no space' ../said || { echo "renew: $status"; cat ../said; exit 3; }
+        before=$(wc -c < ../app.swarm/journal/events.jsonl)
+        agent-run --report --task ../task -- fake-agent --script 'work; commit; done' > ../out 2> ../said
+        status=$?
+        [ $status = 2 ] && grep -qi 'no space' ../said || { echo "run: $status"; cat ../out ../said; exit 4; }
+        [ $before = "$(wc -c < ../app.swarm/journal/events.jsonl)" ] || { echo torn; exit 5; }
+        swarm-status > ../out 2>&1 || [ $? -le 1 ] || { cat ../out; exit 6; }
+        swarm-ctl --do 'stop swarm' > ../out 2>&1 || { cat ../out; exit 7; }
+        swarm-assign next --agent a2 > ../out 2> ../said && { echo 'not held'; exit 7; }
+        grep -q 'is held' ../said || { cat ../said; exit 7; }
+        rm ../app.swarm/fill
+        swarm-ctl --do 'resume swarm' > ../out || { cat ../out; exit 8; }
+        agent-run --settle > ../out || exit 9
+        swarm-ctl run -q -- fake-agent --script 'work; commit; done' > ../out 2> ../said < /dev/null &
+        loop=$!
+        agent-run --report --task ../task -- fake-agent --script 'work; commit; done' > ../out2 2> ../said2 ||
+            { cat ../out2 ../said2; exit 10; }
+        wait $loop || { cat ../out ../said; exit 11; }
+        [ $(count done) = 2 ] || { cat ../app.swarm/journal/events.jsonl; exit 12; }
+        ! grep -qv '^{.*}$' ../app.swarm/journal/events.jsonl || { echo 'a torn line'; exit 13; }
+    "#;
+    let output = in_a_shell(&own, mount, script);
+    if output.status.code() == Some(99)
+        || !output.status.success()
+            && output.stdout.is_empty()
+            && String::from_utf8_lossy(&output.stderr).contains("unshare")
+    {
+        let why = "no name space of our own can be made here (unshare -Urm)";
+        return crate::hurt::skip("a_full_disk_is_said", why);
+    }
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn a_clock_that_jumps_ends_no_claim_and_no_run_and_begins_no_task_twice() {
+    let preload = Command::new("faketime")
+        .args(["-f", "+0", "printenv", "LD_PRELOAD"])
+        .output();
+    let Some(preload) = preload.ok().filter(|output| output.status.success()) else {
+        return crate::hurt::skip("a_clock_that_jumps", "faketime is not here");
+    };
+    let preload = String::from_utf8(preload.stdout).unwrap();
+    let script = r#"
+        export DONT_FAKE_MONOTONIC=1 FAKETIME_DONT_FAKE_MONOTONIC=1
+        swarm-assign next --agent a1 > ../task || exit 2
+        for jump in +400d -400d; do
+            faketime -f $jump swarm-assign next --agent a2 --task 1 > ../out 2> ../said && exit 3
+            grep -q 'is with a1' ../said || { cat ../said; exit 4; }
+            faketime -f $jump swarm-status > ../out 2>&1
+            grep -q dead ../out && { cat ../out; exit 5; }
+        done
+        # In the middle of a run, there and back.
+        echo +0 > ../clock
+        (sleep 1; echo +3d > ../clock; sleep 1; echo -3d > ../clock) &
+        FAKETIME_TIMESTAMP_FILE=$PWD/../clock FAKETIME_NO_CACHE=1 LD_PRELOAD="@PRELOAD@"             agent-run --report --max-wall 5m --stall 4m --beat 200ms --task ../task --             fake-agent --script 'spin 3s; work; commit; done' > ../out || { cat ../out; exit 6; }
+        faketime -f -400d swarm-ctl run -q -- fake-agent --script 'work; commit; done' > ../out 2> ../said < /dev/null ||
+            { cat ../out ../said; exit 7; }
+        [ $(count done) = 2 ] && [ $(count claimed) = 2 ] || { cat ../app.swarm/journal/events.jsonl; exit 8; }
+        swarm-status --prompt | grep -q '^2/2' || { swarm-status; exit 9; }
+    "#;
+    let script = script.replace("@PRELOAD@", preload.trim());
+    let output = in_a_shell(&["env"], "", &script);
+    assert!(output.status.success(), "{output:?}");
 }
 
 #[test]

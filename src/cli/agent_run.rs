@@ -47,6 +47,9 @@ it started is ended, also one that left its session: first asked, after `--grace
 signal kills at once. If `agent-run` itself is killed, the command goes on until the next
 `agent-run` of that agent, or `agent-run --settle`, ends it and writes down what it left.
 
+A `pause` in the file `hold` lets a run go on; one that says `freeze` lets it stand still until the line
+is gone, and the time counts for no limit.
+
 A sign of life (bytes, processor time, processes that come and go) is noted in the journal, and the
 claim of the task holds on from it; a process that only waits gives none.
 
@@ -66,7 +69,8 @@ One line of JSON, `outcome.json` of the run: `run`, `outcome` (one of `ok`, `hol
 `needs-human`, `denied`, `limited`, `crashed`, `stalled`, `over-budget`, `timeout`, `stopped`), `exit`,
 `reason`, `agent`, `task`, `epoch`, `command`, `correlation_id`, `retry_at` (when a limit ends, where that
 is known), `child_exit` or `child_signal`, `base` and `head` (commits), `commits`, `files`, `insertions`,
-`deletions`, `uncommitted` (files), `harvested` (a commit), `left_behind` (processes that were ended),
+`deletions`, `uncommitted` (files), `harvested` (a commit), `confined` (`cgroup` where it has a memory
+limit and the machine allows that, else `session`), `left_behind` (processes that were ended),
 `turns`, `tokens`, `cost_usd` (as far as the command tells), `began_at`, `ended_at`, `wall_ms`, `cpu_ms`,
 `peak_mem_kib`, `output_bytes`, `said` (the last words). With `--result` the same as an ActionResult.",
     exit_status: &[

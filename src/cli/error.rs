@@ -269,7 +269,10 @@ fn run_status(error: &run::Error) -> (Status, Vec<String>) {
         run::Error::Swarm(error) => swarm_status(error),
         run::Error::Workspace(error) => workspace_status(error),
         run::Error::Busy(_) => (Status::TryAgain, vec!["swarm-status".to_owned()]),
-        run::Error::Held(_) => (Status::TryAgain, vec!["swarm-ctl resume all".to_owned()]),
+        run::Error::Held(_) => (
+            Status::TryAgain,
+            vec!["swarm-ctl --do 'resume swarm'".to_owned()],
+        ),
         run::Error::Late { .. } => (
             Status::Late,
             vec!["swarm-assign next | agent-run".to_owned()],

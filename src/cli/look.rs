@@ -116,6 +116,7 @@ fn held(hold: &Hold) -> Held {
             Whom::Agent(agent) => format!("resume instance {agent}"),
             Whom::Task(task) => format!("resume task {task}"),
         },
+        freeze: hold.freeze,
         // So agent-run says why it parks an agent.
         limit: hold.until.is_some()
             && hold

@@ -32,6 +32,7 @@
 //! or from files outside of its worktree, or talk to any model.
 
 pub mod agents;
+pub mod cgroup;
 pub mod fake;
 pub mod judge;
 pub mod outcome;
@@ -79,24 +80,16 @@ pub enum Error {
     /// The swarm's directory.
     #[error(transparent)]
     Swarm(#[from] swarm::Error),
-    /// The worktree.
+    /// The worktree, or a file of the run.
     #[error(transparent)]
     Workspace(#[from] workspace::Error),
-    /// The system refused.
-    #[error("{path:?}: {source}", path = .path.display().to_string())]
-    Io {
-        /// What was touched.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
 }
 
 impl Error {
     /// For `map_err`: an I/O error at `path`.
     pub(crate) fn at(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Error {
-        let path = path.into();
-        move |source| Error::Io { path, source }
+        let at = workspace::Error::at(path);
+        move |source| at(source).into()
     }
 }
 

@@ -159,6 +159,10 @@ pub struct Outcome {
     /// The commit that uncommitted work was harvested into.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub harvested: Option<String>,
+    /// What its processes were held together by: `cgroup`, where it has a memory limit and the machine
+    /// allows that, or `session`.
+    #[serde(default)]
+    pub confined: String,
     /// Processes that were still alive when the command had ended, and were ended.
     #[serde(default)]
     pub left_behind: u32,

@@ -6,7 +6,7 @@
 //! left" is a fact that `waitpid(2)` tells. Where there is no `/proc`, only the group is ended.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -52,15 +52,23 @@ pub fn become_reaper() {
     let _ = rustix::process::set_child_subreaper(Pid::from_raw(1));
 }
 
-/// Starts `command` in a session of its own; its number.
+/// Starts `command` in a session of its own, and in a control group by its `entrance` if there is
+/// one; its number.
 ///
 /// # Errors
 /// [`Exit::NotStarted`] with the status that shells give.
-pub fn start(command: &mut Command) -> Result<u32, Exit> {
-    // SAFETY: setsid(2) is async-signal-safe, and nothing else is done between fork and exec.
+pub fn start(command: &mut Command, entrance: Option<File>) -> Result<u32, Exit> {
+    // SAFETY: setsid(2) and write(2) are async-signal-safe, and nothing else is done between fork
+    // and exec.
     #[allow(unsafe_code)]
     unsafe {
-        command.pre_exec(|| rustix::process::setsid().map(|_| ()).map_err(Into::into));
+        command.pre_exec(move || {
+            if let Some(entrance) = &entrance {
+                // One that may not come in is still held by its session.
+                let _ = rustix::io::write(entrance, b"0");
+            }
+            rustix::process::setsid().map(|_| ()).map_err(Into::into)
+        });
     }
     let program = command.get_program().to_string_lossy().into_owned();
     match command.spawn() {
@@ -234,6 +242,27 @@ pub fn ask_to_end(main: u32) {
         send(pid, Signal::TERM);
         send(pid, Signal::CONT);
     }
+}
+
+/// Lets everything below us stand still. What is being started meanwhile is met at the next look.
+pub fn freeze() {
+    let mut met = HashSet::new();
+    loop {
+        let pids = sample().pids;
+        let new: Vec<u32> = pids.into_iter().filter(|pid| met.insert(*pid)).collect();
+        if new.is_empty() {
+            break;
+        }
+        new.into_iter().for_each(|pid| send(pid, Signal::STOP));
+    }
+}
+
+/// Lets everything below us go on.
+pub fn thaw() {
+    sample()
+        .pids
+        .into_iter()
+        .for_each(|pid| send(pid, Signal::CONT));
 }
 
 /// Signals the process group of a session's leader.

@@ -51,6 +51,8 @@ pub struct Start {
     pub holder: String,
     /// The command's process, which is also its session; none before it is started.
     pub session: Option<u32>,
+    /// The control group that they are in.
+    pub cgroup: Option<PathBuf>,
     /// When, RFC 3339.
     pub began_at: String,
 }
@@ -237,6 +239,10 @@ pub fn settle(
     let start = directory.start().unwrap_or_default();
     let (ended, _) =
         process::end_orphans(&root.path().to_string_lossy(), run, start.session, grace);
+    if let Some(group) = &start.cgroup {
+        // Empty by now.
+        drop(fs::remove_dir(group));
+    }
     if let Some(outcome) = directory.outcome() {
         // It was killed between the outcome and the journal.
         note_end(journal, &outcome, known.signs)?;
@@ -284,6 +290,11 @@ pub fn settle(
         deletions: progress.deletions,
         uncommitted: progress.uncommitted,
         harvested: None,
+        confined: match start.cgroup {
+            Some(_) => "cgroup",
+            None => "session",
+        }
+        .to_owned(),
         left_behind: u32::try_from(ended).unwrap_or(u32::MAX),
         turns: known.signs.turns,
         tokens: known.signs.tokens,

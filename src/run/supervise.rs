@@ -12,6 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 
 use super::agents::Line;
+use super::cgroup::Cgroup;
 use super::judge::{self, Cause, Evidence, Exit};
 use super::outcome::{Outcome, Word};
 use super::policy::{Follow, Policy};
@@ -143,7 +144,7 @@ pub fn run(
             )?);
         }
     }
-    if let Some(hold) = held(root, &agent, &request.task.id)? {
+    if let Some(hold) = held(&Holds::read(root)?, &agent, &request.task.id) {
         return Err(Error::Held(hold.to_string()));
     }
     let claim = claim_of(&journal, &request.task, &agent)?;
@@ -169,9 +170,13 @@ pub fn run(
         watch: Watch::new(request.limits.clone()),
         began: Instant::now(),
         began_at: SystemTime::now(),
+        frozen: None,
+        still: Duration::ZERO,
         beats: 0,
         beaten: Duration::ZERO,
+        renewed: Instant::now(),
         cpu_ms: 0,
+        cgroup: None,
     };
     let ended = run.carry_out(signals)?;
     let (outcome, reported) = run.conclude(&mark, ended, &zone)?;
@@ -183,11 +188,9 @@ pub fn run(
 }
 
 /// What keeps an agent or its task from going on, the strongest.
-fn held(root: &Root, agent: &str, task: &str) -> Result<Option<Hold>, Error> {
-    let holds = Holds::read(root)?;
+fn held<'a>(holds: &'a Holds, agent: &str, task: &str) -> Option<&'a Hold> {
     let both = [holds.on_agent(agent), holds.on_task(task)];
-    let strongest = both.into_iter().flatten().max_by_key(|hold| hold.how);
-    Ok(strongest.cloned())
+    both.into_iter().flatten().max_by_key(|hold| hold.how)
 }
 
 /// The claim that a run works by.
@@ -307,6 +310,7 @@ fn begin(
         base: mark.head.clone(),
         holder,
         session: None,
+        cgroup: None,
         began_at,
     };
     directory.write_start(&start)?;
@@ -327,11 +331,17 @@ struct Run<'a> {
     began: Instant,
     /// The same on the clock that files carry.
     began_at: SystemTime,
+    /// Since when it stands still, if it does, and how long it did before.
+    frozen: Option<Instant>,
+    still: Duration,
     beats: u64,
     /// When the last sign of life was noted.
     beaten: Duration,
+    /// When the claim was last made to hold on.
+    renewed: Instant,
     /// Processor time of all that has ended, in milliseconds.
     cpu_ms: u64,
+    cgroup: Option<Cgroup>,
 }
 
 /// A transcript that is read as it grows.
@@ -416,46 +426,48 @@ impl Run<'_> {
     fn carry_out(&mut self, signals: &mut Signals) -> Result<Ended, Error> {
         process::become_reaper();
         let used_before = process::waited_for_ms();
-        let main = match process::start(&mut self.command()?) {
+        let limit = self.request.limits.memory_kib;
+        self.cgroup = limit.and_then(|kib| Cgroup::make(&self.start.run, kib));
+        let entrance = self.cgroup.as_ref().and_then(Cgroup::entrance);
+        let main = match process::start(&mut self.command()?, entrance) {
             Ok(main) => main,
             Err(exit) => return Ok((exit, None, 0)),
         };
         self.start.session = Some(main);
+        self.start.cgroup = self.cgroup.as_ref().map(|group| group.path().to_owned());
         // From here on nothing that cannot be written may keep us from watching; without this, the
         // orphans of a killed agent-run are known by their environment alone.
         drop(self.directory.write_start(&self.start));
         let mut cause = None;
         let mut asked: Option<Instant> = None;
-        let mut checked = Duration::ZERO;
+        let mut checked = Instant::now();
         let exit = loop {
-            let came = signals.wait(self.watch.pause(self.began.elapsed()));
+            let came = signals.wait(self.watch.pause(self.now()));
             if let (Some(exit), _) = process::reap(main) {
                 break exit;
             }
             let told_to_stop = came.into_iter().find(|signal| *signal != SIGCHLD);
-            let now = self.began.elapsed();
-            let mut reason = self.look(now);
-            if now >= checked + Duration::from_secs(1) {
-                checked = now;
-                reason = reason.or_else(|| self.told_by_others().unwrap_or_default());
+            let mut reason = self.look(self.now());
+            if checked.elapsed() >= Duration::from_secs(1) {
+                checked = Instant::now();
+                let told = self.told_by_others(asked.is_none());
+                reason = reason.or(told.unwrap_or_default());
                 // A sign that cannot be noted now is noted later.
-                drop(self.beat(now));
+                drop(self.beat(self.now()));
             }
             reason = told_to_stop.map(Cause::Signal).or(reason);
             match (asked, reason) {
                 (None, Some(reason)) => {
                     // A hog is not given time to take more.
                     match reason {
-                        Cause::Memory(..) => process::kill_all(main),
+                        Cause::Memory(..) => self.kill(main),
                         _ => process::ask_to_end(main),
                     }
                     cause = Some(reason);
                     asked = Some(Instant::now());
                 }
-                (Some(since), _) if since.elapsed() >= self.request.grace => {
-                    process::kill_all(main);
-                }
-                (Some(_), _) if told_to_stop.is_some() => process::kill_all(main),
+                (Some(since), _) if since.elapsed() >= self.request.grace => self.kill(main),
+                (Some(_), _) if told_to_stop.is_some() => self.kill(main),
                 _ => {}
             }
         };
@@ -464,11 +476,47 @@ impl Run<'_> {
             None => self.request.grace,
         };
         let (left, _) = process::end_descendants(main, grace);
+        if let (Some(group), Some(kib)) = (&self.cgroup, limit)
+            && group.ran_out_of_memory()
+        {
+            cause = cause.or(Some(Cause::Memory(kib, kib)));
+        }
         self.heard.listen();
         self.heard.reader.finish();
-        self.look(self.began.elapsed());
+        self.look(self.now());
         self.cpu_ms = process::waited_for_ms().saturating_sub(used_before);
         Ok((exit, cause, if asked.is_some() { 0 } else { left }))
+    }
+
+    /// Time from the beginning, without that in which it stood still.
+    fn now(&self) -> Duration {
+        let until = self.frozen.unwrap_or_else(Instant::now);
+        until.duration_since(self.began).saturating_sub(self.still)
+    }
+
+    /// Kills the command and everything that it started.
+    fn kill(&self, main: u32) {
+        if let Some(group) = &self.cgroup {
+            group.kill();
+        }
+        process::kill_all(main);
+    }
+
+    /// Lets the run stand still, or go on. Time that it stands still counts for no limit.
+    fn freeze(&mut self, wanted: bool) {
+        match (wanted, self.frozen) {
+            (true, frozen) => {
+                // Also what was started at the last look.
+                process::freeze();
+                self.frozen = frozen.or_else(|| Some(Instant::now()));
+            }
+            (false, Some(since)) => {
+                process::thaw();
+                self.still += since.elapsed();
+                self.frozen = None;
+            }
+            (false, None) => {}
+        }
     }
 
     /// The command, ready to start.
@@ -563,12 +611,17 @@ impl Run<'_> {
         })
     }
 
-    /// Why the swarm wants the run to end: somebody stopped it, or its claim is over.
-    fn told_by_others(&mut self) -> Result<Option<Cause>, Error> {
-        let task = self.start.task.as_deref().unwrap_or_default();
-        let hold = held(self.root, &self.start.agent, task)?;
+    /// Why the swarm wants the run to end: somebody stopped it, or its claim is over. One that is to
+    /// stand still does, unless it was asked to end.
+    fn told_by_others(&mut self, goes_on: bool) -> Result<Option<Cause>, Error> {
+        let holds = Holds::read(self.root)?;
+        let task = self.start.task.clone().unwrap_or_default();
+        let hold = held(&holds, &self.start.agent, &task);
         if let Some(hold) = hold.filter(|hold| hold.how == How::Stop) {
             return Ok(Some(Cause::Halt(hold.to_string())));
+        }
+        if goes_on {
+            self.freeze(holds.freeze(&self.start.agent, &task));
         }
         let Some(claim) = &self.claim else {
             return Ok(None);
@@ -579,9 +632,11 @@ impl Run<'_> {
     }
 
     /// Notes that the run is alive, and lets its claim hold on, if there was a sign of life since
-    /// that was last noted.
+    /// that was last noted. The claim of one that has to stand still holds on without.
     fn beat(&mut self, now: Duration) -> Result<(), Error> {
-        if now < self.beaten + self.request.beat || self.watch.sign() <= self.beaten {
+        let due = self.renewed.elapsed() >= self.request.beat;
+        let signs = now >= self.beaten + self.request.beat && self.watch.sign() > self.beaten;
+        if !signs && !(due && self.frozen.is_some()) {
             return Ok(());
         }
         let event = |what| Event {
@@ -601,10 +656,14 @@ impl Run<'_> {
                 let renew = lease::renewal(&claim.task, length, holder.as_ref());
                 event(renew(&state.task(&claim.task), claim.epoch))
             });
-            (std::iter::once(alive).chain(renewed).collect(), ())
+            let alive = signs.then_some(alive);
+            (alive.into_iter().chain(renewed).collect(), ())
         })?;
-        self.beaten = now;
-        self.beats += 1;
+        self.renewed = Instant::now();
+        if signs {
+            self.beaten = now;
+            self.beats += 1;
+        }
         Ok(())
     }
 
@@ -666,6 +725,11 @@ impl Run<'_> {
             deletions: progress.deletions,
             uncommitted: progress.uncommitted,
             harvested,
+            confined: match self.cgroup {
+                Some(_) => "cgroup",
+                None => "session",
+            }
+            .to_owned(),
             left_behind: u32::try_from(left_behind).unwrap_or(u32::MAX),
             turns: told.turns,
             tokens: told.tokens,

@@ -10,7 +10,8 @@
 //! stop
 //! ```
 //!
-//! `how` is `pause` (nothing begins; what runs goes on), `drain` (the same, and who carries out the
+//! `how` is `pause` (nothing begins; what runs goes on, or with `"freeze":true` stands still until the
+//! line is gone), `drain` (the same, and who carries out the
 //! plan leaves when nothing runs any more) or `stop` (nothing begins, and what runs is ended).
 //! `agent` or `task` says who; without either it is everybody. After `until` a line is over. A
 //! line that is one of the three words alone holds everybody. What cannot be read, and an empty
@@ -48,6 +49,9 @@ pub struct Hold {
     r#type: String,
     /// How.
     pub how: How,
+    /// Whether what runs stands still meanwhile.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub freeze: bool,
     /// The agent that is held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
@@ -98,6 +102,7 @@ impl Hold {
             v: 1,
             r#type: "hold".to_owned(),
             how,
+            freeze: false,
             agent,
             task,
             at: super::journal::now(),
@@ -142,6 +147,7 @@ impl Hold {
 impl std::fmt::Display for Hold {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let how = match self.how {
+            How::Pause if self.freeze => "frozen",
             How::Pause => "paused",
             How::Drain => "to begin nothing more",
             How::Stop => "stopped",
@@ -204,6 +210,18 @@ impl Holds {
     /// What holds a task by itself.
     pub fn on_task(&self, task: &str) -> Option<&Hold> {
         self.strongest(|hold| hold.agent.is_none() && hold.task.as_deref() == Some(task))
+    }
+
+    /// Whether a run of an agent on a task is to stand still.
+    pub fn freeze(&self, agent: &str, task: &str) -> bool {
+        self.0.iter().any(|hold| {
+            let meant = match hold.whom() {
+                Whom::All => true,
+                Whom::Agent(held) => held == agent,
+                Whom::Task(held) => held == task,
+            };
+            hold.freeze && meant
+        })
     }
 
     fn strongest(&self, is_meant: impl Fn(&Hold) -> bool) -> Option<&Hold> {
@@ -305,6 +323,16 @@ mod tests {
         let holds = Holds::read(&root).unwrap();
         assert_eq!(holds.on_agent("b").unwrap().how, How::Pause);
         assert_eq!(holds.on_agent("a").unwrap().how, How::Stop, "the strongest");
+        assert!(!holds.freeze("a", "1"));
+        let mut hold = Hold::new(How::Pause, Whom::Task("1".into()));
+        hold.freeze = true;
+        Holds::set(&root, hold).unwrap();
+        let holds = Holds::read(&root).unwrap();
+        assert_eq!(
+            (holds.freeze("b", "1"), holds.freeze("b", "2")),
+            (true, false)
+        );
+        assert_eq!(holds.on_task("1").unwrap().to_string(), "task 1 is frozen");
         let lifted = Holds::lift(&root, &Whom::Agent("a".into())).unwrap();
         assert_eq!(lifted.len(), 1);
         assert_eq!(Holds::lift(&root, &Whom::All).unwrap().len(), 2);
