@@ -119,6 +119,48 @@ impl Swarm {
     }
 }
 
+/// Holds that the commands of a hint exist, with the verbs, options, texts and pages that it names.
+fn can_be_typed(hint: &str) {
+    let bin = Path::new(env!("CARGO_BIN_EXE_swarm-ctl")).parent().unwrap();
+    for command in hint.split(" | ").flat_map(|part| part.split(", then ")) {
+        let words: Vec<&str> = command.split(' ').collect();
+        match words[0] {
+            "git" => continue,
+            "man" => {
+                let page = format!("man/{}.{}", words[2], words[1]);
+                let there = Path::new(env!("CARGO_MANIFEST_DIR")).join(page).exists();
+                assert!(there, "{hint}");
+                continue;
+            }
+            _ => {}
+        }
+        let help = |words: &[&str]| {
+            let output = Command::new(bin.join(words[0]))
+                .args(&words[1..])
+                .arg("--help")
+                .output()
+                .unwrap_or_else(|error| panic!("{hint}: {error}"));
+            assert!(output.status.success(), "{hint}: {output:?}");
+            String::from_utf8(output.stdout).unwrap()
+        };
+        if let Some(text) = command.strip_prefix("swarm-ctl --do ") {
+            let text = text
+                .trim_matches('\'')
+                .replace("ID", "task-1")
+                .replace("AGENT", "kiro-1");
+            let read = sporekit::grammar::Grammar::builtin().parse(&text).map(drop);
+            assert!(read.is_ok(), "{hint}: {read:?}");
+            continue;
+        }
+        let verbs =
+            ["swarm-assign", "spore-relay"].contains(&words[0]) || words.get(1) == Some(&"run");
+        let help = help(if verbs { &words[..2] } else { &words[..1] });
+        for option in words.iter().filter(|word| word.starts_with("--")) {
+            assert!(help.contains(option), "{hint}: no {option}");
+        }
+    }
+}
+
 fn action(verb: &str, noun: &str, id: &str, parameters: &str) -> String {
     format!(
         r#"{{"verb":"{verb}","noun":"{noun}","modifiers":[],"parameters":{parameters},"timestamp":"2026-11-24T09:00:00Z","source_instance":"conductor","correlation_id":"{id}"}}"#
@@ -138,6 +180,7 @@ fn every_pair_has_one_answer_with_its_id_and_every_no_has_a_next_command() {
             ids.push(id);
         }
     }
+    let mut hints = std::collections::BTreeSet::new();
     let before = fs::read(Journal::read(&swarm.root).unwrap().file()).unwrap();
     let (code, answers, err) = swarm.ctl(&["--dry-run"], &input);
     assert_eq!((code, &*err), (1, ""));
@@ -150,8 +193,38 @@ fn every_pair_has_one_answer_with_its_id_and_every_no_has_a_next_command() {
         if answer["success"] == false {
             assert!(answer["data"]["next"].is_string(), "{answer}");
         }
+        if let Some(next) = answer["data"]["next"].as_str() {
+            hints.insert(next.to_owned());
+        }
         assert!(!answer["message"].as_str().unwrap().is_empty());
     }
+    for hint in &hints {
+        can_be_typed(hint);
+    }
+    // What each pair of the protocol comes to, for people to read in review.
+    let mut table = String::new();
+    for answer in &answers {
+        let pair = answer["correlation_id"]
+            .as_str()
+            .unwrap()
+            .replacen('-', " ", 1);
+        let message = answer["message"].as_str().unwrap();
+        if message.contains("no command (") {
+            continue;
+        }
+        let deeds = answer["side_effects"].as_array().unwrap();
+        let deeds: Vec<&str> = deeds.iter().map(|deed| deed.as_str().unwrap()).collect();
+        let next = answer["data"]["next"].as_str().unwrap_or_default();
+        table += &match (answer["success"] == true, deeds.as_slice()) {
+            (true, []) => format!(
+                "{pair}\tyes\tsays {}\n",
+                message.split(['(', ';']).next().unwrap()
+            ),
+            (true, deeds) => format!("{pair}\tyes\t{}\n", deeds.join("; ")),
+            (false, _) => format!("{pair}\tno\t{next}\n"),
+        };
+    }
+    crate::documents::fresh("tests/fixtures/control/pairs.tsv", table.as_bytes());
     let yes = answers.iter().filter(|a| a["success"] == true).count();
     assert!(yes > 30, "{yes}");
     let after = fs::read(Journal::read(&swarm.root).unwrap().file()).unwrap();
@@ -315,4 +388,54 @@ fn a_tree_is_brought_up_to_its_base_unless_somebody_works_in_it() {
     let refused = swarm.told("sync branch swarm/a2");
     assert_eq!(refused["success"], false, "{refused}");
     assert!(!swarm.root.worktrees().join("a2/new").exists());
+}
+
+#[test]
+fn what_is_told_is_done_to_its_end() {
+    let swarm = Swarm::new();
+    let fake = Path::new(env!("CARGO_BIN_EXE_fake-agent"));
+    let config = format!(
+        "[merge]\ngate = \"true\"\n[commands.fake]\nrun = [{:?}, \"--script\", \"work; commit; done\"]\nprompt = \"stdin\"\n[agents.a1]\ncommand = \"fake\"\n[agents.a2]\ncommand = \"fake\"\n",
+        fake.display().to_string()
+    );
+    fs::write(swarm.top.join("swarm.toml"), config).unwrap();
+    run(&swarm.top, "git", &["add", "."]);
+    run(&swarm.top, "git", &["commit", "-qm", "agents"]);
+    let yes = |text: &str| {
+        let answer = swarm.told(text);
+        assert_eq!(answer["success"], true, "{text}: {answer}");
+        answer
+    };
+    let one = yes("run task 1");
+    assert_eq!(one["data"]["outcome"]["outcome"], "ok", "{one}");
+    let conducted = yes("run swarm");
+    assert!(conducted["data"]["conductor"].is_u64(), "{conducted}");
+    let begun = std::time::Instant::now();
+    let is_done = |state: &State| {
+        let done = |task| matches!(state.task(task).phase, Phase::Done { .. });
+        ["1", "2", "3"].into_iter().all(done)
+    };
+    while !is_done(&swarm.state()) {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(60));
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    // The conductor may still be leaving.
+    assert_eq!(swarm.told("run task 1")["success"], false, "it is done");
+    yes("merge all");
+    let landed = run(&swarm.top, "git", &["log", "--format=%s", "main"]);
+    assert!(landed.lines().count() > 3, "{landed}");
+    yes("alert swarm \"the build is red\"");
+    let recv = env!("CARGO_BIN_EXE_spore-recv");
+    let read = run(&swarm.top, recv, &["--as", "a2", "--hold", "--json"]);
+    assert!(read.contains("the build is red"), "{read}");
+    let handle: Value = serde_json::from_str(read.lines().next().unwrap()).unwrap();
+    let id = handle["hold"].as_str().unwrap();
+    run(&swarm.top, recv, &["--as", "a2", "--fail", id]);
+    let status = yes("status messages");
+    assert_eq!(status["data"]["dead"], 1, "{status}");
+    assert_eq!(yes("retry messages")["message"], "1 messages wait again");
+    let read = run(&swarm.top, recv, &["--as", "a2"]);
+    assert!(read.contains("the build is red"), "{read}");
+    yes("rollback task 1");
+    assert_eq!(yes("status task 1")["message"], "task 1 is ready");
 }

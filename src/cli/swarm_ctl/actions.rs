@@ -559,11 +559,17 @@ fn pause(action: &StructuredAction, known: &Known<'_>) -> Decided {
         .as_ref()
         .map(|time| format!(" until {time}"))
         .unwrap_or_default();
-    let deed = Deed::new(format!("{who}: paused{end}; what runs goes on to its end"));
+    let freeze = has(action, "immediate");
+    let runs = match freeze {
+        true => "what runs stands still",
+        false => "what runs goes on to its end",
+    };
+    let deed = Deed::new(format!("{who}: paused{end}; {runs}"));
     let deed = deed.next(lifting(action));
     Ok(deed.steps(whom.into_iter().map(|whom| {
         let mut hold = hold(action, How::Pause, whom);
         hold.until.clone_from(&until);
+        hold.freeze = freeze;
         Step::Hold(hold)
     })))
 }
@@ -1034,7 +1040,7 @@ fn merge(action: &StructuredAction, known: &Known<'_>) -> Decided {
     }
     Ok(Deed::new("merged")
         .step(Step::Run(argv))
-        .next("swarm-status"))
+        .next("swarm-merge --report"))
 }
 
 fn status(action: &StructuredAction, known: &Known<'_>) -> Decided {
@@ -1203,7 +1209,11 @@ fn status(action: &StructuredAction, known: &Known<'_>) -> Decided {
             Ok(deed.next(next))
         }
         "configuration" => validate(action, known),
-        "integration" | "conflicts" => Err(no(
+        "conflicts" => Err(no(
+            "which agents' work will conflict is said by swarm-merge",
+            "swarm-merge --forecast",
+        )),
+        "integration" => Err(no(
             "what merging would do is said by swarm-merge",
             "swarm-merge --dry-run",
         )),
@@ -1214,7 +1224,7 @@ fn status(action: &StructuredAction, known: &Known<'_>) -> Decided {
             let bus = bus.unwrap_or_else(|| "files".to_owned());
             Ok(Deed::new(format!("messages go by {bus}"))
                 .with("bus", bus.as_str())
-                .next("bus-select --help"))
+                .next("spore-relay status"))
         }
         _ => Ok(beyond(action)),
     }

@@ -13,7 +13,8 @@ pub(super) const MANUAL: Manual = Manual {
     swarm-ctl --do 'pause swarm for 10 minutes'
 
 `stop` holds an agent, a task or everybody and ends what runs: `graceful` lets it go on to its end,
-`force` kills it with everything it started. `pause` begins nothing more. Both write the file `hold`,
+`force` kills it with everything it started. `pause` begins nothing more; with `immediate` what runs
+stands still until it is resumed. Both write the file `hold`,
 which every command looks at, so they work also when no process answers; `echo stop > hold` by hand
 does as well. `resume` lifts it. `restart` ends a run and lets the task be had again. `reassign` gives a
 task to another agent, `retry` opens one that waits. `scale` makes agents, or lets some rest. `sync`
@@ -25,7 +26,9 @@ An action is carried out once: one that comes again with the same correlation id
 the first one got, also after a restart. Words that look like slips are refused.
 
 *The plan.* `swarm-ctl run` gives each agent that is free the best task that is ready, runs agent-run(1)
-on it, and goes on until everything is done or nothing goes without a person. It is no secret engine:
+on it, and goes on until everything is done or nothing goes without a person. After a run that did not
+end well it makes the plan anew (`swarm-assign replan --adopt`), so that tasks go to others where that is
+sooner. It is no secret engine:
 `--print-sh` prints the same as a shell script over the other commands. It may be killed at any time and
 started again. What runs goes on without it and reports by itself. At most one carries out the plan of a
 swarm. A first SIGTERM or SIGINT is passed on to what runs, and waited for.
@@ -35,8 +38,12 @@ at once (a build) is a pool of the plan. By hand the loop is
 
     agent-run --settle
     while swarm-assign next --agent kiro-1 --wait > task; do
-      agent-run --agent kiro-1 --report < task
-    done",
+      agent-run --agent kiro-1 --report < task || swarm-assign replan --adopt
+    done
+
+`--max-usd` counts what all runs since the plan came into force have cost, as far as their commands
+tell. Nothing begins when one more run as dear as the dearest so far would go over it; each run is given
+its share as `--max-usd` of agent-run(1), so that all at work together stay within it.",
     input: "\
 StructuredActions, a JSON line each of at most 1 MiB; blank lines, comments (`#`) and results are passed
 over. A line that cannot be read is reported, the others are carried out, and the status is 2.
@@ -123,6 +130,20 @@ $ swarm-ctl run --until 2020-01-01T00:00:00Z < /dev/null || echo "status $?"
 swarm-ctl: the time has come: 1 tasks are left
 hint: swarm-ctl run
 status 1
+"#,
+        },
+        Example {
+            says: "The same loop by hand, for one agent",
+            session: r#"
+$ swarm-ctl --do 'resume swarm' | cut -d, -f1
+{"success":true
+$ agent-run --settle
+$ while swarm-assign next --agent a1 > task 2> why; do
+>   agent-run --agent a1 --report --task task -- fake-agent --script 'work; commit; done' > outcome 2> said ||
+>     swarm-assign replan --adopt
+> done
+$ swarm-status --prompt
+3/3 done:3
 "#,
         },
     ],

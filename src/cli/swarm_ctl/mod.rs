@@ -249,7 +249,16 @@ fn answer(
         // A refusal is not remembered: the same may be possible later.
         return Ok(result);
     }
-    if !looks && !begin(root, &named, id, &deed)? {
+    // A stop is no less a stop when the journal cannot be written, on a full disk.
+    let in_any_case = deed.steps.iter().any(|step| matches!(step, Step::Hold(_)));
+    let or_complain = |noted: Result<bool>| match noted {
+        Err(error) if in_any_case => {
+            error::complain("swarm-ctl", &error);
+            Ok(true)
+        }
+        noted => noted,
+    };
+    if !looks && !or_complain(begin(root, &named, id, &deed))? {
         // Somebody else is at the same action, or was: what it answered counts.
         if let Some(before) = answered(root, id)? {
             return Ok(before);
@@ -290,20 +299,25 @@ fn answer(
                 result: result.to_json(),
             },
         };
-        Journal::open(root)?.change(|_| (vec![event], ()))?;
+        or_complain(note(root, event))?;
     }
     Ok(result)
+}
+
+/// Writes an event down; whether it had an effect.
+fn note(root: &Root, event: Event) -> Result<bool> {
+    let (effects, ()) = Journal::open(root)?.change(|_| (vec![event], ()))?;
+    Ok(effects == [Effect::Applied])
 }
 
 /// Why an action is not to be carried out at all.
 fn objection(action: &StructuredAction, despite_doubts: bool) -> Option<Deed> {
     let check = Grammar::builtin().check_action(action);
     if let Some(error) = check.errors.first() {
-        let next = format!("protocol-parse --help; the action is refused: {error}");
         let pair = format!("{} {}", action.verb, action.noun);
         return Some(Deed::refuse(
             format!("{pair}: no command ({error}); nothing was done"),
-            next,
+            "protocol-parse --help",
         ));
     }
     let doubts: Vec<&str> = check.doubts().collect();
@@ -344,8 +358,7 @@ fn begin(root: &Root, named: &str, id: &str, deed: &Deed) -> Result<bool> {
             why: decided,
         },
     };
-    let (effects, ()) = Journal::open(root)?.change(|_| (vec![event], ()))?;
-    Ok(id.is_empty() || effects == [Effect::Applied])
+    Ok(note(root, event)? || id.is_empty())
 }
 
 /// Those for whom trees were made join the swarm.
