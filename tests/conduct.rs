@@ -368,7 +368,7 @@ fn planned(list: &str) -> Swarm {
     let swarm = Swarm::new(1, 1, 1);
     fs::write(swarm.top.join("tasks.md"), list).unwrap();
     fs::write(swarm.top.join("swarm.toml"), "[plan]\nretries = 20\n").unwrap();
-    let line = "swarm-assign plan tasks.md -n 2 --json > ../plan && worktree-spawn -q --plan ../plan \
+    let line = "swarm-assign plan tasks.md -n 2 --order infer --json > ../plan && worktree-spawn -q --plan ../plan \
                 > ../instances && swarm-assign adopt ../plan";
     let output = swarm.sh(line).output().unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -379,7 +379,7 @@ fn planned(list: &str) -> Swarm {
 fn after_a_failure_the_plan_is_made_anew_and_loses_no_task() {
     let list = "- [ ] 1. A\n  - File: a\n- [ ] 2. B\n  - File: b\n- [ ] 3. C\n  - File: c\n\
                 - [ ] 4. D\n  - File: d\n";
-    let by_agent = "case $SPORE_AGENT in kiro-1) s=fail ;; *) s='work; commit; done' ;; esac; \
+    let by_agent = "case $SPORE_AGENT in kiro-1) s=fail ;; *) s='think 1s; work; commit; done' ;; esac; \
                     exec fake-agent --script \"$s\"";
     for by_hand in [false, true] {
         let swarm = planned(list);
