@@ -32,7 +32,7 @@ def row(what, measured, target="", met=None):
 
 def status(what, args, limit=None):
     wall, used = times(args)
-    row(what, f"{wall:.0f} ms, of processor {used:.0f} ms", limit and f"{limit} ms", limit and wall <= limit)
+    row(what, f"{wall:.0f} ms, of processor {used:.0f} ms", f"{limit} ms" if limit else "", limit and wall <= limit)
 
 def ticks(pid):
     fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()

@@ -403,9 +403,10 @@ fn after_a_failure_the_plan_is_made_anew_and_loses_no_task() {
         let mut anew = 0;
         let journal = Journal::read(&swarm.root).unwrap();
         journal
-            .replay(|event| match &event.what {
-                What::PlanAdopted { replaces, .. } => anew += u32::from(replaces.is_some()),
-                _ => {}
+            .replay(|event| {
+                if let What::PlanAdopted { replaces, .. } = &event.what {
+                    anew += u32::from(replaces.is_some());
+                }
             })
             .unwrap();
         assert!(anew > 0, "{by_hand}: {err}");

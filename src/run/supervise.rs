@@ -636,7 +636,7 @@ impl Run<'_> {
     fn beat(&mut self, now: Duration) -> Result<(), Error> {
         let due = self.renewed.elapsed() >= self.request.beat;
         let signs = now >= self.beaten + self.request.beat && self.watch.sign() > self.beaten;
-        if !signs && !(due && self.frozen.is_some()) {
+        if !(signs || due && self.frozen.is_some()) {
             return Ok(());
         }
         let event = |what| Event {
