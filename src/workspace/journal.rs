@@ -75,6 +75,11 @@ impl Record {
         format!("worktree-spawn {}", self.tx)
     }
 
+    /// Where git's entry for an item is made before it goes to its place.
+    pub fn entry_aside(&self, common: &Path, item: &Item) -> PathBuf {
+        common.join(format!("spore/entry-{}-{}", self.tx, item.agent))
+    }
+
     /// Writes it, whole and on disk.
     pub fn write(&self, common: &Path) -> Result<(), Error> {
         let path = place(common).join(format!("{}.json", self.tx));

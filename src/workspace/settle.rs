@@ -137,15 +137,16 @@ pub(super) fn take_back(repository: &Repository, record: &Record) -> Result<(), 
             take_back_around(&record.root, item)?;
             continue;
         }
+        journal::remove_tree(&record.entry_aside(common, item))?;
         let entry = entry_of(repository, record, item)?;
         if let Some(git_dir) = &entry {
             // The tree first, git's mark of it last: a kill in between is taken up again.
-            let link = fs::read(item.path.join(".git")).unwrap_or_default();
-            let link = link
-                .strip_prefix(b"gitdir: ")
-                .unwrap_or_default()
-                .trim_ascii();
-            if link == git_dir.as_os_str().as_bytes() {
+            let mut link = b"gitdir: ".to_vec();
+            link.extend(git_dir.as_os_str().as_bytes());
+            let there = fs::read(item.path.join(".git"));
+            // Killed while that was written, it holds a part of it or nothing.
+            let ours = |there: &Vec<u8>| link.starts_with(there.trim_ascii_end());
+            if there.as_ref().is_ok_and(ours) {
                 // Its .git goes last, so that a kill in the middle finds it again.
                 empty_tree(&item.path)?;
                 journal::remove_tree(&item.path)?;

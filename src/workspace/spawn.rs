@@ -378,9 +378,11 @@ impl<'a> Ground<'a> {
     /// git's entry for one tree (gitrepository-layout(5), "worktrees"), locked from its first
     /// byte, and the empty tree.
     fn entry(&self, record: &Record, item: &Item) -> Result<PathBuf, Error> {
-        let git_dir = new_dir(&self.repository.common_dir.join("worktrees"), &item.agent)?;
+        // Made aside, so that it appears with its mark and never without.
+        let aside = record.entry_aside(&self.repository.common_dir, item);
+        fs::create_dir(&aside).map_err(Error::at(&aside))?;
         let write = |name: &str, text: &[u8]| {
-            let path = git_dir.join(name);
+            let path = aside.join(name);
             fs::write(&path, text).map_err(Error::at(path))
         };
         write("locked", format!("{}\n", record.mark()).as_bytes())?;
@@ -392,6 +394,8 @@ impl<'a> Ground<'a> {
             "HEAD",
             format!("ref: refs/heads/{}\n", item.branch).as_bytes(),
         )?;
+        let all = self.repository.common_dir.join("worktrees");
+        let git_dir = move_to_new(&aside, &all, &item.agent)?;
         fs::create_dir(&item.path).map_err(Error::at(&item.path))?;
         let mut back = b"gitdir: ".to_vec();
         back.extend(git_dir.as_os_str().as_bytes());
@@ -585,16 +589,20 @@ impl<'a> Ground<'a> {
     }
 }
 
-/// A directory that was not there: the name, or with a number as git does.
-fn new_dir(parent: &Path, name: &str) -> Result<PathBuf, Error> {
+/// Moves a directory to a name that was not there: `name`, or that with a number as git does.
+fn move_to_new(from: &Path, parent: &Path, name: &str) -> Result<PathBuf, Error> {
     for n in 0..1000 {
         let path = match n {
             0 => parent.join(name),
             n => parent.join(format!("{name}{n}")),
         };
-        match fs::create_dir(&path) {
+        if path.symlink_metadata().is_ok() {
+            continue;
+        }
+        match fs::rename(from, &path) {
             Ok(()) => return Ok(path),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            // Another one was quicker.
+            Err(_) if path.symlink_metadata().is_ok() => {}
             Err(error) => return Err(Error::at(path)(error)),
         }
     }
