@@ -50,7 +50,7 @@ fuzz: ## A short run of each fuzz target on the committed corpus
 soak: ## Hurt the four buses for minutes while messages flow, and count what arrives
 	SPORE_TEST_STRICT=1 SPORE_SOAK=$${SPORE_SOAK:-40} cargo test --test suite soak -- --ignored --nocapture
 
-powercut: build ## As root: cut the power under spore-send on ext4 and XFS, and count what is lost
+powercut: build ## As root: cut the power under spore-send on ext4, XFS and btrfs, and count what is lost
 	@PATH="$(CURDIR)/$(BIN):$$PATH" python3 tests/powercut.py
 
 torture: build ## A thousand tasks with fake agents that go wrong in every way; nothing may be lost

@@ -14,6 +14,9 @@ fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// The date in the footers of the man pages: the day on which their text was last read as a whole.
+const DATE: &str = "2026-11-26";
+
 /// Holds `path` equal to `text`, or writes it.
 pub(crate) fn fresh(path: &str, text: &[u8]) {
     let path = repository().join(path);
@@ -52,7 +55,8 @@ fn the_page_of_the_configuration_is_fresh_and_its_example_is_read() {
     let (example, _) = example.split_once("```").unwrap();
     sporekit::swarm::Config::parse(example, Path::new("swarm.toml")).unwrap();
     let mut out = Vec::new();
-    out.extend_from_slice(b".TH SWARM.TOML 5 \"\" \"sporekit\" \"sporekit manual\"\n");
+    let title = format!(".TH SWARM.TOML 5 {DATE} \"sporekit\" \"sporekit manual\"\n");
+    out.extend_from_slice(title.as_bytes());
     out.extend_from_slice(b".SH NAME\nswarm.toml \\- the configuration of a swarm\n");
     let (_, description) = before.split_once(": ").unwrap();
     let description = description.replacen("the one", "The one", 1);
@@ -62,7 +66,7 @@ fn the_page_of_the_configuration_is_fresh_and_its_example_is_read() {
     out.extend_from_slice(
         b".SH \"SEE ALSO\"\n\\fBsporekit\\fR(7),\n\\fBworktree\\-spawn\\fR(1),\n\\fBagent\\-run\\fR(1)\n",
     );
-    fresh("man/swarm.toml.5", &out);
+    fresh("man/swarm.toml.5", &tidy(&out));
 }
 
 #[test]
@@ -76,9 +80,85 @@ fn completions_are_fresh() {
         ] {
             let mut text = Vec::new();
             generate(shell, &mut command, name.clone(), &mut text);
+            if name == "protocol-parse" {
+                text = with_text(shell, &String::from_utf8(text).unwrap()).into_bytes();
+            }
             fresh(&format!("completions/{shell}/{file}"), &text);
         }
     }
+}
+
+/// The completion of protocol-parse, which also knows the words of the command itself.
+fn with_text(shell: Shell, options: &str) -> String {
+    match shell {
+        Shell::Bash => options.to_owned() + include_str!("../src/cli/complete/protocol-parse.bash"),
+        Shell::Fish => options.to_owned() + include_str!("../src/cli/complete/protocol-parse.fish"),
+        _ => {
+            let function = include_str!("../src/cli/complete/protocol-parse.zsh");
+            let end = "if [ \"$funcstack[1]\" = ";
+            let (first, last) = options.split_once(end).unwrap();
+            let operands = "'*::lines -- Lines to read instead of standard input:";
+            let by_default = format!("{operands}_default'");
+            assert!(first.contains(&by_default), "{first}");
+            let first = first.replace(&by_default, &format!("{operands}_protocol-parse_text'"));
+            format!("{first}{function}{end}{last}")
+        }
+    }
+}
+
+/// What bash offers after these words, the last of which is being typed.
+fn offered(words: &[&str]) -> Vec<String> {
+    let file = repository().join("completions/bash/protocol-parse");
+    let bin = Path::new(env!("CARGO_BIN_EXE_protocol-parse")).parent();
+    let script = r#"
+        PATH="$1:$PATH"; source "$2"; shift 2
+        COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
+        _protocol__parse_text protocol-parse "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+        printf '%s\n' "${COMPREPLY[@]}""#;
+    let output = Command::new("bash")
+        .args(["--norc", "-c", script, "bash"])
+        .arg(bin.unwrap())
+        .arg(file)
+        .args(words)
+        .env_remove("SPORE_ROOT")
+        .stdin(Stdio::null())
+        .output()
+        .expect("bash");
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_shell_completes_the_words_of_a_command_and_the_options() {
+    let has = |words: &[&str], word: &str| {
+        let offered = offered(words);
+        assert!(
+            offered.iter().any(|one| one == word),
+            "{words:?}: {offered:?}"
+        );
+        offered.len()
+    };
+    has(&["protocol-parse", "re"], "restart");
+    has(
+        &["protocol-parse", "--as", "kiro-1", "stop", "inst"],
+        "instance",
+    );
+    let few = has(
+        &["protocol-parse", "stop", "instance", "kiro-3", "gr"],
+        "graceful",
+    );
+    assert_eq!(few, 1);
+    // A whole line in quotes.
+    has(&["protocol-parse", "'stop inst"], "stop instance");
+    has(&["protocol-parse", "--rep"], "--report");
+    has(&["protocol-parse", "--from", "json"], "jsonrpc");
+    let directory = tempfile::tempdir().unwrap();
+    let mine = directory.path().join("mine.toml");
+    fs::write(&mine, "[verbs.brew]\nnouns = [\"service\"]\n").unwrap();
+    has(
+        &["protocol-parse", "--grammar", mine.to_str().unwrap(), "br"],
+        "brew",
+    );
 }
 
 /// A man page in the order of man-pages(7).
@@ -87,7 +167,7 @@ fn page(command: clap::Command, manual: &Manual) -> Vec<u8> {
     let man = Man::new(command.clone().after_long_help(""))
         .source(version)
         .manual("sporekit manual")
-        .date("");
+        .date(DATE);
     let mut out = Vec::new();
     man.render_title(&mut out).unwrap();
     man.render_name_section(&mut out).unwrap();
@@ -165,7 +245,23 @@ fn page(command: clap::Command, manual: &Manual) -> Vec<u8> {
             .as_bytes(),
         );
     }
-    out
+    tidy(&out)
+}
+
+/// Without the breaks and paragraphs that change nothing where they stand.
+fn tidy(page: &[u8]) -> Vec<u8> {
+    let page = std::str::from_utf8(page).unwrap();
+    let mut lines: Vec<&str> = Vec::new();
+    for line in page.lines() {
+        match (line, lines.last()) {
+            (".PP", Some(last)) if last.starts_with(".SH") => continue,
+            (".br", Some(&"")) => continue,
+            ("", Some(&".br")) => drop(lines.pop()),
+            _ => {}
+        }
+        lines.push(line);
+    }
+    (lines.join("\n") + "\n").into_bytes()
 }
 
 fn section(out: &mut Vec<u8>, title: &str, text: &str) {

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Every man page is well formed. Warnings do not count: the generator leaves the date out and a paragraph too many.
+# Every man page is well formed.
 set -eu
 if ! command -v mandoc >/dev/null 2>&1; then
     echo "lint-man: SKIPPED, mandoc is not installed (run tests/deps.sh)" >&2
@@ -7,6 +7,6 @@ if ! command -v mandoc >/dev/null 2>&1; then
     exit 0
 fi
 for page in man/*.[157]; do
-    mandoc -T lint -W error "$page"
+    mandoc -T lint -W warning "$page"
 done
 echo "man pages: ok"

@@ -86,7 +86,7 @@ fn text_to_json_to_text_is_the_identity_on_canonical_text() {
     assert_eq!(run("parse", &[], &text.stdout).stdout, json.stdout);
     assert_eq!(run("parse", &[], &json.stdout).stdout, json.stdout);
     assert_eq!(run("print", &["--json"], &json.stdout).stdout, json.stdout);
-    for form in ["jsonrpc", "cloudevents", "a2a"] {
+    for form in ["jsonrpc", "mcp", "cloudevents", "a2a"] {
         let there = run("print", &["--to", form], &json.stdout);
         let back = run("parse", &["--from", form], &there.stdout);
         assert_eq!(out(&run("print", &[], &back.stdout)), canonical, "{form}");
@@ -170,13 +170,183 @@ fn who_says_it_comes_from_the_line_the_option_or_the_environment() {
     assert_eq!(source(&["status"], None), "unknown");
     assert_eq!(source(&["status"], Some("kiro-2")), "kiro-2");
     assert_eq!(
-        source(&["--as", "kiro-1", "status"], Some("kiro-2")),
+        source(&["--as", "kiro-1", "status"], Some("kiro-1")),
         "kiro-1"
     );
     assert_eq!(
         source(&["--as", "kiro-1", "status @from=kiro-3"], None),
         "kiro-3"
     );
+}
+
+/// A repository with an empty history, as far as we look at one.
+fn repository() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    for made in [".git/objects", ".git/refs", ".git/spore", "src"] {
+        std::fs::create_dir_all(directory.path().join(made)).unwrap();
+    }
+    std::fs::write(directory.path().join(".git/HEAD"), "ref: refs/heads/main\n").unwrap();
+    directory
+}
+
+#[test]
+fn who_says_it_follows_from_the_worktree_and_nothing_may_contradict_it() {
+    let app = repository();
+    let identity =
+        r#"{"v":1,"type":"identity","agent":"kiro-1","slot":1,"epoch":1,"branch":"swarm/kiro-1"}"#;
+    std::fs::write(app.path().join(".git/spore/identity.json"), identity).unwrap();
+    let parse = |args: &[&str], agent: &str| {
+        command("parse")
+            .env("SPORE_AGENT", agent)
+            .args(args)
+            .current_dir(app.path().join("src"))
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    };
+    for (args, agent) in [
+        (&["status"][..], ""),
+        (&["--as", "kiro-1", "status"], ""),
+        (&["status"], "kiro-1"),
+        (&["-C", "..", "status"], ""),
+    ] {
+        let said = parse(args, agent);
+        assert!(
+            out(&said).contains(r#""source_instance":"kiro-1""#),
+            "{args:?}: {}",
+            err(&said)
+        );
+    }
+    for (args, agent) in [(&["--as", "boss", "status"][..], ""), (&["status"], "boss")] {
+        let said = parse(args, agent);
+        assert_eq!(
+            (said.status.code(), out(&said).as_str()),
+            (Some(5), ""),
+            "{args:?}"
+        );
+        assert!(
+            err(&said).contains("you are \"kiro-1\" by the worktree you stand in"),
+            "{}",
+            err(&said)
+        );
+    }
+    let said = command("parse")
+        .env("SPORE_AGENT", "kiro-2")
+        .args(["--as", "kiro-1", "status"])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(said.status.code(), Some(5), "{}", err(&said));
+    // What others said stays theirs.
+    let said = parse(&["status @from=boss"], "");
+    assert!(out(&said).contains(r#""source_instance":"boss""#));
+}
+
+#[test]
+fn the_words_of_a_swarm_are_those_of_its_configuration() {
+    let app = repository();
+    let there = |tool: &str, args: &[&str], input: &[u8]| {
+        let args: Vec<&str> = ["-C", app.path().to_str().unwrap()]
+            .iter()
+            .chain(args)
+            .copied()
+            .collect();
+        run(tool, &args, input)
+    };
+    let configure = |text: &str| std::fs::write(app.path().join("swarm.toml"), text).unwrap();
+    assert_eq!(there("parse", &["brew tea"], b"").status.code(), Some(2));
+    configure("[grammar.verbs.brew]\nwords = [\"boil\"]\nnouns = [\"service\"]\n");
+    let json = there("parse", &["boil service tea"], b"");
+    assert_eq!(
+        out(&there("print", &[], &json.stdout)),
+        "brew service service_name=tea\n"
+    );
+    assert_eq!(run("print", &[], &json.stdout).status.code(), Some(2));
+    // A file, tables beside it, and --grammar: each adds.
+    std::fs::write(
+        app.path().join("src/more.toml"),
+        "[verbs.pour]\nnouns = [\"service\"]\n",
+    )
+    .unwrap();
+    configure("[grammar]\nfile = \"src/more.toml\"\n[grammar.verbs.brew]\nnouns = [\"service\"]\n");
+    let mine = app.path().join("mine.toml");
+    std::fs::write(&mine, "[verbs.sip]\nnouns = [\"service\"]\n").unwrap();
+    let lines = b"brew service tea\npour service tea\nsip service tea\n";
+    let said = there("parse", &["--grammar", mine.to_str().unwrap()], lines);
+    assert_eq!(
+        (said.status.code(), out(&said).lines().count()),
+        (Some(0), 3),
+        "{}",
+        err(&said)
+    );
+    for (text, why) in [
+        (
+            "[grammar]\nfile = 1\n",
+            "file: the name of a file belongs here",
+        ),
+        ("[grammar]\nfile = \"gone.toml\"\n", "gone.toml"),
+        ("[grammar]\nverb = 1\n", "unknown field `verb`"),
+        ("[gramar]\n", "did you mean \"grammar\"?"),
+    ] {
+        configure(text);
+        let said = there("parse", &["status"], b"");
+        assert_eq!(
+            (said.status.code(), out(&said).as_str()),
+            (Some(2), ""),
+            "{text}"
+        );
+        assert!(
+            err(&said).contains("swarm.toml") && err(&said).contains(why),
+            "{text}: {}",
+            err(&said)
+        );
+    }
+}
+
+#[test]
+fn mistakes_of_neighbours_are_answered_in_their_form() {
+    let requests = b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"run.task\",\"params\":{\"task_id\":\"a\"}}\n{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"rum.task\"}\n{\n";
+    let said = run(
+        "parse",
+        &["--as", "k", "--from", "jsonrpc", "--report"],
+        requests,
+    );
+    let records: Vec<Value> = out(&said)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(
+        (said.status.code(), err(&said).as_str(), records.len()),
+        (Some(2), "", 3)
+    );
+    assert_eq!(records[0]["action"]["source_instance"], "k");
+    assert_eq!(records[0]["answer"], Value::Null);
+    assert_eq!(records[1]["answer"]["id"], 2);
+    assert_eq!(records[1]["answer"]["error"]["code"], -32601);
+    assert_eq!(
+        records[1]["answer"]["error"]["data"]["code"],
+        "unknown-verb"
+    );
+    assert_eq!(records[2]["answer"]["error"]["code"], -32700);
+    let said = run("parse", &["--to", "mcp"], b"run task a\nrun tsak a\n");
+    let records: Vec<Value> = out(&said)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(records[0]["params"]["name"], "run.task");
+    assert_eq!(records[0]["params"]["arguments"]["task_id"], "a");
+    assert_eq!(records[1]["result"]["isError"], true);
+    // A result goes the same way; a form without an answer leaves it to standard error.
+    let result = "SUCCESS done\ntook: PT1S\nid: m-1\nat: 2026-11-23T09:20:00Z\n";
+    let said = run("parse", &["--to", "a2a"], result.as_bytes());
+    assert!(
+        out(&said).contains("TASK_STATE_COMPLETED"),
+        "{}",
+        out(&said)
+    );
+    let said = run("parse", &["--to", "cloudevents"], b"rnu task a\n");
+    assert_eq!(out(&said), "");
+    assert!(err(&said).contains("unknown verb 'rnu'"));
 }
 
 fn started() -> (

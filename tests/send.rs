@@ -252,6 +252,60 @@ fn a_spore_file_keeps_its_headers() {
 }
 
 #[test]
+fn a_topic_is_a_name() {
+    let swarm = Swarm::with(&["kiro-1"]);
+    let sent = swarm.send(&[
+        "--as",
+        "a",
+        "--to",
+        "kiro-1",
+        "--topic",
+        "builds/ios",
+        "-m",
+        "x",
+    ]);
+    assert_eq!(sent.status.code(), Some(0));
+    let got = records(&swarm.recv(&["--as", "kiro-1", "--json"])).remove(0);
+    assert_eq!(got["topic"], "builds/ios");
+    for topic in ["../x", "a//b", "Builds", "", "a\nb", "/a"] {
+        let sent = swarm.send(&["--as", "a", "--to", "kiro-1", "--topic", topic, "-m", "x"]);
+        assert_eq!(sent.status.code(), Some(2), "{topic:?}");
+        assert_eq!(out(&sent), "");
+    }
+    assert_eq!(swarm.recv(&["--as", "kiro-1"]).status.code(), Some(1));
+}
+
+#[test]
+fn actions_of_the_swarms_own_words_travel_by_mail() {
+    let swarm = Swarm::with(&["kiro-1"]);
+    for made in [".git/objects", ".git/refs"] {
+        std::fs::create_dir_all(swarm.dir.path().join(made)).unwrap();
+    }
+    std::fs::write(swarm.dir.path().join(".git/HEAD"), "ref: refs/heads/main\n").unwrap();
+    let words = "[grammar.verbs.brew]\nwords = [\"boil\"]\nnouns = [\"service\"]\n";
+    std::fs::write(swarm.dir.path().join("swarm.toml"), words).unwrap();
+    let action = r#"{"verb":"brew","noun":"service","modifiers":[],"parameters":{"service_name":"tea"},"timestamp":"2026-11-23T09:15:00Z","source_instance":"a","correlation_id":"m-1"}"#;
+    let sent = swarm.piped(
+        "spore-send",
+        &["--as", "a", "--to", "kiro-1"],
+        format!("{action}\n").as_bytes(),
+    );
+    assert_eq!(sent.status.code(), Some(0), "{}", err(&sent));
+    let got = swarm.recv(&["--as", "kiro-1", "--actions"]);
+    assert_eq!(out(&got), format!("{action}\n"), "{}", err(&got));
+    // What is written by hand in a block is read likewise.
+    let spore = "# 🧬 Spore: tea\n\n- **From**: a\n\n```action\nboil service tea @id=m-2\n```\n";
+    let sent = swarm.piped(
+        "spore-send",
+        &["--as", "a", "--to", "kiro-1"],
+        spore.as_bytes(),
+    );
+    assert_eq!(sent.status.code(), Some(0), "{}", err(&sent));
+    let got = swarm.recv(&["--as", "kiro-1", "--actions"]);
+    assert!(out(&got).contains(r#""verb":"brew""#), "{}", err(&got));
+}
+
+#[test]
 fn one_key_sends_once_to_each_and_fills_in_who_was_missed() {
     let swarm = Swarm::with(&["kiro-1", "kiro-2"]);
     let first = swarm.send(&["--as", "a", "--to", "kiro-1", "--id", "k", "-m", "x"]);

@@ -91,6 +91,7 @@ impl Stamps {
 
 /// An action whose line does not say who it is from.
 pub(super) fn signed(
+    grammar: &Grammar,
     line: &str,
     from: &str,
 ) -> std::result::Result<StructuredAction, CommandError> {
@@ -100,7 +101,7 @@ pub(super) fn signed(
         correlation_id: Fresh.uuid().unwrap_or_default(),
     };
     let now = Fresh.now().unwrap_or_else(epoch);
-    item::command(Grammar::builtin(), line, &defaults, now)
+    item::command(grammar, line, &defaults, now)
 }
 
 /// Which items of a message are asked for.
@@ -112,12 +113,15 @@ pub(super) struct Wanted {
 
 /// The items of a message as JSON lines, and the lines that are none.
 pub(super) fn lines(
+    grammar: &Grammar,
     reading: &Reading,
     id: Id,
     wanted: Wanted,
 ) -> (Vec<String>, Vec<Bad<LineError>>) {
     let made = Timestamp::from_unix(id.seconds() as i64, id.micros()).unwrap_or_else(epoch);
-    let (items, errors) = item::items(reading, |line, defaults| action(line, defaults, made));
+    let (items, errors) = item::items(reading, |line, defaults| {
+        action(grammar, line, defaults, made)
+    });
     let mut lines = Vec::new();
     for item in items {
         match item {
@@ -138,11 +142,12 @@ pub(super) fn lines(
 
 /// A line of an action block as an action.
 fn action(
+    grammar: &Grammar,
     line: &str,
     defaults: &Defaults,
     made: Timestamp,
 ) -> std::result::Result<StructuredAction, LineError> {
-    item::command(Grammar::builtin(), line, defaults, made).map_err(|error| match error {
+    item::command(grammar, line, defaults, made).map_err(|error| match error {
         CommandError::Json(error) => not_json(error.to_string()),
         CommandError::Text(error) => LineError {
             code: error.code.as_str().to_owned(),
@@ -163,11 +168,15 @@ fn not_json(message: String) -> LineError {
 }
 
 /// The same for files, whose spores may have no time: then it is null.
-pub(super) fn command(line: &str, defaults: &Defaults) -> std::result::Result<Value, LineError> {
+pub(super) fn command(
+    grammar: &Grammar,
+    line: &str,
+    defaults: &Defaults,
+) -> std::result::Result<Value, LineError> {
     // Whether anything says a time shows from two that differ.
-    let said = action(line, defaults, epoch())?;
+    let said = action(grammar, line, defaults, epoch())?;
     let later = Timestamp::from_unix(1, 0).unwrap_or_else(epoch);
-    let timeless = action(line, defaults, later)?.timestamp != said.timestamp;
+    let timeless = action(grammar, line, defaults, later)?.timestamp != said.timestamp;
     let mut action: Value =
         serde_json::from_str(&said.to_json()).map_err(|error| not_json(error.to_string()))?;
     if timeless {

@@ -38,6 +38,7 @@ pub mod swarm_ctl;
 pub mod swarm_merge;
 pub mod swarm_status;
 pub mod swarm_torture;
+mod words;
 pub mod worktree_reap;
 mod worktree_show;
 pub mod worktree_spawn;

@@ -4,18 +4,17 @@ use std::borrow::Cow;
 use std::io::Write;
 use std::path::PathBuf;
 
-use anyhow::Context;
-
 use super::args::AsArgs;
 use super::error::{self, Failure};
 use super::mail_items::{Fresh, Stamps};
 use super::output::shown;
-use super::{Example, Manual, Out, Result, Status, Tool, input, lines};
+use super::words::{self, Words};
+use super::{Example, Manual, Out, Result, Status, Tool, lines};
 use crate::action::json::{Object, ReadError, Value, write_text};
-use crate::action::{Fill, Record, StructuredAction, Wire};
+use crate::action::{ActionResult, Fill, Record, StructuredAction, Wire};
 use crate::grammar::{Check, Entry, Grammar, Neighbour, ParseError};
-use crate::id::AgentName;
 use crate::spore::item;
+use crate::swarm::{Repository, Who};
 
 const MANUAL: Manual = Manual {
     description: "\
@@ -28,7 +27,9 @@ conditions (*if*, *after*), questions, *it* and *that*, and second commands on o
 refused always. A refusal names the word and its place, and gives the corrected line to copy where \
 there is one that parses.
 
-Who says it is `--as`, else `SPORE_AGENT`, else `unknown`; `@from=` on the line says otherwise.",
+Who says it is the agent whose worktree one stands in, else `--as`, else `SPORE_AGENT`, else \
+`unknown`; two of them that contradict each other are refused. `@from=` on the line says otherwise. \
+Of a swarm's own words, `[grammar]` of its `swarm.toml` is read.",
     input: "\
 Lines from standard input, at most 65,536 bytes each; blank lines and lines that begin with `#` \
 are skipped. Or operands: several operands without blanks are the words of one line, otherwise each \
@@ -48,9 +49,10 @@ several commands of one line are several lines there.",
         (0, "Every line is a command (and valid, with --check)."),
         (1, "With --check: a line is a command, and not a valid one."),
         (2, "A line is no command, or trouble; the other lines were written."),
+        (5, "Worktree, `--as` and `SPORE_AGENT` contradict each other; nothing was read."),
     ],
-    environment: &[("SPORE_AGENT", "Who says it, without --as.")],
-    files: &[],
+    environment: &[("SPORE_AGENT", "Who says it, outside of a worktree and without --as.")],
+    files: &[("swarm.toml", "`[grammar]` adds words, see swarm.toml(5).")],
     examples: &[
         Example {
             says: "A line of text to an action",
@@ -107,6 +109,14 @@ $ protocol-parse --grammar mine.toml --lint
 ",
         },
         Example {
+            says: "The same for everybody in a repository",
+            session: "\
+$ git init -q app && printf '[grammar]\\nfile = \"mine.toml\"\\n' > app/swarm.toml && cp mine.toml app
+$ protocol-parse -C app boil service tea | protocol-print -C app
+brew service service_name=tea
+",
+        },
+        Example {
             says: "Learn the words: help, the whole table, what can stand next",
             session: "\
 $ protocol-parse help restart | head -2
@@ -133,6 +143,18 @@ beast mode	modifier beast-mode	R5
 ",
         },
         Example {
+            says: "Speak JSON-RPC or MCP: actions, and the answer to what is none",
+            session: "\
+$ protocol-parse --to jsonrpc 'status swarm @id=m-1 @from=kiro-1' 'rnu task' || echo \"status $?\"
+{\"jsonrpc\":\"2.0\",\"id\":\"m-1\",\"method\":\"status.swarm\",\"params\":{\"modifiers\":[],\"_source\":\"kiro-1\"}}
+{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32601,\"message\":\"unknown verb 'rnu'\",\"data\":{[..]}}}
+status 2
+$ echo '{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"tools/call\",\"params\":{\"name\":\"run.task\",\"arguments\":{\"task_id\":\"2.1\"}}}' > call
+$ protocol-parse --from mcp < call | protocol-print
+run task task_id=2.1
+",
+        },
+        Example {
             says: "Read what others write: JSON-RPC, and the original's logs",
             session: "\
 $ protocol-parse 'status swarm @id=m-1 @from=kiro-1' | protocol-print --to jsonrpc
@@ -141,6 +163,8 @@ $ protocol-parse 'status swarm' | protocol-print --to a2a | protocol-parse --fro
 status swarm
 $ protocol-parse --dialect reference 'stop instance kiro-3 graceful' | protocol-print
 stop instance +kiro-3 graceful
+$ protocol-parse --dialect reference 'please halt agent kiro-3 gracefully' | protocol-print
+stop instance graceful instance_id=kiro-3
 $ protocol-parse --mcp-tools | grep -o '\"name\":\"run.task\"'
 \"name\":\"run.task\"
 ",
@@ -177,6 +201,10 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     grammar: Option<PathBuf>,
 
+    /// The repository, as if started there
+    #[arg(short = 'C', long = "repo", value_name = "DIR")]
+    repo: Option<PathBuf>,
+
     /// Write one object for every line, mistakes included
     #[arg(long)]
     report: bool,
@@ -206,13 +234,18 @@ pub struct Args {
     #[arg(long, conflicts_with = "lines")]
     lint: bool,
 
-    /// Read lines of the original's logs, where every bare word is a modifier
+    /// Read lines as the original does: its logs, where every bare word is a modifier, and what
+    /// people typed to it
     #[arg(long, value_name = "NAME", value_enum)]
     dialect: Option<Dialect>,
 
     /// Read the JSON of a neighbour
     #[arg(long, value_name = "FORM", value_enum, conflicts_with_all = ["dialect", "explain"])]
     from: Option<Form>,
+
+    /// Write the JSON of a neighbour, its own errors included
+    #[arg(long, value_name = "FORM", value_enum, conflicts_with_all = ["report", "explain"])]
+    to: Option<Form>,
 
     /// Write records with --list, --complete and --explain
     #[arg(long)]
@@ -231,6 +264,8 @@ pub enum Dialect {
 pub enum Form {
     /// JSON-RPC 2.0: requests and responses
     Jsonrpc,
+    /// Model Context Protocol: tools/call and its result
+    Mcp,
     /// CloudEvents 1.0
     Cloudevents,
     /// A2A 1.0: messages and tasks
@@ -241,6 +276,7 @@ impl From<Form> for Neighbour {
     fn from(form: Form) -> Neighbour {
         match form {
             Form::Jsonrpc => Neighbour::JsonRpc,
+            Form::Mcp => Neighbour::Mcp,
             Form::Cloudevents => Neighbour::CloudEvents,
             Form::A2a => Neighbour::A2a,
         }
@@ -253,17 +289,14 @@ impl Tool for Args {
     const MANUAL: Manual = MANUAL;
 
     fn run(self, out: &mut Out) -> Result {
-        let own = match &self.grammar {
-            Some(file) => Some(read_grammar(file)?),
-            None => None,
-        };
-        let grammar = own.as_ref().unwrap_or_else(|| Grammar::builtin());
-        if let Some(status) = self.teach(grammar, out)? {
+        let repository = words::repository(self.repo.as_deref())?;
+        let grammar = Words::here(repository.as_ref(), self.grammar.as_deref())?;
+        if let Some(status) = self.teach(&grammar, out)? {
             return Ok(status);
         }
         let mut parse = Parse {
-            grammar,
-            source: source(&self.who)?,
+            grammar: &grammar,
+            source: source(repository.as_ref(), &self.who)?,
             args: &self,
             result: Vec::new(),
             stamps: Stamps::new(),
@@ -437,27 +470,11 @@ fn operands(operands: &[String]) -> Vec<String> {
     }
 }
 
-/// Reads a user's grammar.
-pub(super) fn read_grammar(file: &PathBuf) -> Result<Grammar> {
-    let name = file.display().to_string();
-    let opened = std::fs::File::open(file).with_context(|| format!("{name:?}"))?;
-    let bytes = input::whole(opened, &name, crate::grammar::LIMIT)?;
-    let text = String::from_utf8(bytes).with_context(|| format!("{name}: not UTF-8"))?;
-    Grammar::with(&text).with_context(|| name)
-}
-
 /// Who speaks when the line does not say it.
-fn source(who: &AsArgs) -> Result<String> {
-    let name = match &who.as_name {
-        Some(name) => Some(name.clone()),
-        None => std::env::var("SPORE_AGENT")
-            .ok()
-            .filter(|name| !name.is_empty()),
-    };
-    Ok(match name {
-        Some(name) => name.parse::<AgentName>()?.to_string(),
-        None => "unknown".to_owned(),
-    })
+fn source(repository: Option<&Repository>, who: &AsArgs) -> Result<String> {
+    let environment = std::env::var("SPORE_AGENT").ok();
+    let me = Who::in_repository(repository, who.as_name.as_deref(), environment.as_deref())?;
+    Ok(me.map_or_else(|| "unknown".to_owned(), |who| who.agent.to_string()))
 }
 
 struct Parse<'g> {
@@ -519,6 +536,10 @@ impl Parse<'_> {
         };
         let judged = self.args.check || self.args.report;
         let check = judged.then(|| (self.grammar.check(&command), self.grammar.text_of(&command)));
+        if self.args.to.is_some() {
+            let action = command.into_action(&self.source, &mut Fresh)?;
+            return self.accept_action(number, &action, out);
+        }
         let (mut time, mut id) = (String::with_capacity(32), String::with_capacity(40));
         if command.at.is_none() {
             self.stamps.now(&mut time);
@@ -555,21 +576,30 @@ impl Parse<'_> {
             return Ok(());
         }
         match item::result(std::mem::take(&mut self.result), Fresh.now()) {
-            Ok(result) => writeln!(out, "{}", result.to_json())?,
+            Ok(result) => self.write_result(result, out)?,
             Err(why) => self.trouble(&why),
+        }
+        Ok(())
+    }
+
+    fn write_result(&mut self, result: ActionResult, out: &mut Out) -> Result<()> {
+        let Some(form) = self.args.to else {
+            return Ok(writeln!(out, "{}", result.to_json())?);
+        };
+        match Neighbour::from(form).write(self.grammar, &Record::Result(result), &mut Fresh) {
+            Ok(value) => writeln!(out, "{value}")?,
+            Err(error) => self.trouble(&error.to_string()),
         }
         Ok(())
     }
 
     /// A record in the form of a neighbour.
     fn neighbour(&mut self, number: u64, line: &str, form: Neighbour, out: &mut Out) -> Result<()> {
-        match form.read(self.grammar, line, self.args.core, &mut Fresh) {
+        let (core, source) = (self.args.core, &self.source);
+        match form.read(self.grammar, line, core, source, &mut Fresh) {
             Ok(Record::Action(action)) => self.accept_action(number, &action, out),
-            Ok(Record::Result(result)) => Ok(writeln!(out, "{}", result.to_json())?),
-            Err(error) => {
-                let error = ParseError::json(line, error.to_string());
-                self.refuse(number, line, &error, out)
-            }
+            Ok(Record::Result(result)) => self.write_result(result, out),
+            Err(error) => self.refuse(number, line, &ParseError::json(line, &error), out),
         }
     }
 
@@ -610,10 +640,7 @@ impl Parse<'_> {
     fn json(&mut self, number: u64, line: &str, out: &mut Out) -> Result<()> {
         match self.read_json(line) {
             Ok(action) => self.accept_action(number, &action, out),
-            Err(error) => {
-                let error = ParseError::json(line, error.to_string());
-                self.refuse(number, line, &error, out)
-            }
+            Err(error) => self.refuse(number, line, &ParseError::json(line, &error), out),
         }
     }
 
@@ -637,7 +664,17 @@ impl Parse<'_> {
     ) -> Result<()> {
         let judged = self.args.check || self.args.report;
         let check = judged.then(|| (self.grammar.check_action(action), self.grammar.text(action)));
-        self.accept(number, action.to_json(), check, out)
+        let Some(form) = self.args.to else {
+            return self.accept(number, action.to_json(), check, out);
+        };
+        let record = Record::Action(action.clone());
+        match Neighbour::from(form).write(self.grammar, &record, &mut Fresh) {
+            Ok(value) => self.accept(number, value.to_string(), check, out),
+            Err(error) => {
+                self.trouble(&format!("line {number}: {error}"));
+                Ok(())
+            }
+        }
     }
 
     /// Writes an action; what the check says comes with its canonical text.
@@ -668,24 +705,21 @@ impl Parse<'_> {
 
     fn refuse(&mut self, number: u64, line: &str, error: &ParseError, out: &mut Out) -> Result<()> {
         self.status = self.status.and(Status::Trouble);
-        if !self.args.report {
+        let answer = |form: Form| Neighbour::from(form).refusal(line, error, number, &mut Fresh);
+        if self.args.report {
+            let mut text = String::new();
+            error.write_json(number, &mut text);
+            if let Some(answer) = self.args.from.and_then(answer) {
+                text.pop();
+                text.push_str(&format!(",\"answer\":{answer}}}"));
+            }
+            text.push('\n');
+            out.write_all(text.as_bytes())?;
+        } else if let Some(answer) = self.args.to.and_then(answer) {
+            writeln!(out, "{answer}")?;
+        } else {
             error::say(&explained(&format!("{TOOL}: line {number}, "), line, error));
-            return Ok(());
         }
-        let mut text = String::from("{\"ok\":false,\"code\":\"");
-        text.push_str(error.code.as_str());
-        text.push_str("\",\"at\":");
-        write_text(&error.at, &mut text);
-        text.push_str(&format!(",\"column\":{},\"message\":", error.column));
-        write_text(&error.message, &mut text);
-        text.push_str(",\"suggestion\":");
-        match &error.suggestion {
-            Some(line) => write_text(line, &mut text),
-            None => text.push_str("null"),
-        }
-        let (start, end) = (error.span.start, error.span.end);
-        text.push_str(&format!(",\"line\":{number},\"span\":[{start},{end}]}}\n"));
-        out.write_all(text.as_bytes())?;
         Ok(())
     }
 }

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use super::error;
 use super::mail_items::Fresh;
-use super::protocol_parse::{Form, read_grammar};
+use super::protocol_parse::Form;
+use super::words::{self, Words};
 use super::{Example, Manual, Out, Result, Status, Tool, lines};
-use crate::action::{Record, Words};
+use crate::action::{self, Record};
 use crate::grammar::{self, Grammar, Neighbour};
 use crate::spore::item::Outcome;
 
@@ -25,7 +26,7 @@ reads back as the very same action. With `--json` the normal form of the JSON; w
 of a neighbour.",
     exit_status: &[(2, "A line is neither action nor result; the others were written.")],
     environment: &[],
-    files: &[],
+    files: &[("swarm.toml", "`[grammar]` adds words, see swarm.toml(5).")],
     examples: &[
         Example {
             says: "An action as text",
@@ -67,6 +68,9 @@ at: 2026-11-23T09:20:00Z
 $ printf '[verbs.brew]\\nnouns = [\"service\"]\\n' > mine.toml
 $ protocol-parse --grammar mine.toml 'brew service tea' | protocol-print --grammar mine.toml
 brew service service_name=tea
+$ git init -q app && printf '[grammar.verbs.brew]\\nnouns = [\"service\"]\\n' > app/swarm.toml
+$ protocol-parse -C app 'brew service tea' | protocol-print -C app
+brew service service_name=tea
 ",
         },
     ],
@@ -92,6 +96,10 @@ pub struct Args {
     /// Add the words of this file to the built-in ones
     #[arg(long, value_name = "FILE")]
     grammar: Option<PathBuf>,
+
+    /// The repository, as if started there
+    #[arg(short = 'C', long = "repo", value_name = "DIR")]
+    repo: Option<PathBuf>,
 }
 
 const TOOL: &str = "protocol-print";
@@ -103,18 +111,15 @@ impl Tool for Args {
         if error::stdin_is_terminal() {
             return Err(error::no_input::<Args>().into());
         }
-        let own = match &self.grammar {
-            Some(file) => Some(read_grammar(file)?),
-            None => None,
-        };
-        let grammar = own.as_ref().unwrap_or_else(|| Grammar::builtin());
+        let repository = words::repository(self.repo.as_deref())?;
+        let grammar = Words::here(repository.as_ref(), self.grammar.as_deref())?;
         let words = grammar.words(false);
         let mut status = Status::Done;
         lines::each(std::io::stdin(), out, |line, out| {
             if line.bytes.trim_ascii().is_empty() {
                 return Ok(());
             }
-            match self.print(grammar, &words, &line) {
+            match self.print(&grammar, &words, &line) {
                 Ok(text) => out.write_all(text.as_bytes())?,
                 Err(why) => {
                     error::say(&format!("{TOOL}: line {}: {why}\n", line.number));
@@ -131,7 +136,7 @@ impl Args {
     fn print(
         &self,
         grammar: &Grammar,
-        words: &Words,
+        words: &action::Words,
         line: &lines::Line<'_>,
     ) -> std::result::Result<String, String> {
         if line.cut {

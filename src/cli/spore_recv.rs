@@ -19,12 +19,13 @@ use super::mail_bus::{self, BusArgs, Carrier};
 use super::mail_items::{self, Wanted};
 use super::mail_sign;
 use super::output::shown;
-use super::{Example, Manual, Out, Result, Status, Tool, spore_read};
+use super::{Example, Manual, Out, Result, Status, Tool, spore_read, words};
 use crate::bus::figures;
 use crate::id::AgentName;
 use crate::spool::{
     Claim, Clock, Entry, Host, Id, Mailbox, Receiver, Spent, Taken, Watch, Woken, stamp,
 };
+use crate::spore::item::Defaults;
 
 const MANUAL: Manual = Manual {
     description: "\
@@ -598,7 +599,10 @@ impl Args {
             (_, true) => spore_read::Form::Repaired,
             _ => spore_read::Form::Listing,
         };
-        spore_read::read_files(TOOL, &self.files, form, &mail_items::command, out)
+        let grammar = words::grammar(self.root.repo.as_deref())?;
+        let command =
+            |line: &str, defaults: &Defaults| mail_items::command(grammar, line, defaults);
+        spore_read::read_files(TOOL, &self.files, form, &command, out)
     }
 
     /// `--ack`, `--renew`, `--release`, `--fail`.
@@ -752,7 +756,8 @@ impl Args {
         };
         let id = letter.id;
         let reading = crate::spore::read(letter.whole()?);
-        let (lines, errors) = mail_items::lines(&reading, id, wanted);
+        let grammar = words::grammar(self.root.repo.as_deref())?;
+        let (lines, errors) = mail_items::lines(grammar, &reading, id, wanted);
         let mut status = Status::Done;
         for bad in &errors {
             let place = format!("{id}:{}:{}", bad.row, bad.indent + bad.error.column);

@@ -12,11 +12,10 @@ use super::error::{self, Failure, complain};
 use super::mail::{self, Letter, Mail};
 use super::mail_bus::{self, BusArgs};
 use super::{Example, Manual, Out, Result, Status, Tool};
-use super::{mail_items, mail_sign};
-use crate::action::{Record, Words};
+use super::{mail_items, mail_sign, words};
+use crate::action::Record;
 use crate::bus::{Outbox, figures};
-use crate::grammar::Grammar;
-use crate::id::{AgentName, IdError, SporeId};
+use crate::id::{AgentName, IdError, SporeId, TopicName};
 use crate::spool::{
     Accepted, Clock, Host, Id, Lane, Mailbox, Place, Post, Receiver, Taken, Watch, stamp,
 };
@@ -239,7 +238,7 @@ pub struct Args {
 
     /// The topic that it belongs to
     #[arg(long, value_name = "TOPIC")]
-    topic: Option<String>,
+    topic: Option<TopicName>,
 
     /// Send once however often this is called with the same key
     #[arg(long, value_name = "KEY")]
@@ -797,7 +796,7 @@ impl Sender<'_> {
                 to: self.to.clone(),
                 kind: Some(args.kind.clone().unwrap_or(kind.to_owned())),
                 re: args.re.as_ref().map(SporeId::to_string),
-                topic: args.topic.clone(),
+                topic: args.topic.as_ref().map(TopicName::to_string),
                 ..Headers::default()
             },
             extra: Vec::new(),
@@ -875,9 +874,10 @@ impl Sender<'_> {
         if !object.contains_key("verb") && !object.contains_key("success") {
             return Ok(self.draft(None, format!("```json\n{line}\n```\n").into_bytes()));
         }
+        let grammar = words::grammar(self.args.root.repo.as_deref())?;
         let record = match object.contains_key("verb") && !object.contains_key("source_instance") {
-            true => Record::Action(mail_items::signed(line, self.name())?),
-            false => Record::read(line, &mut mail_items::Fresh, &Words::default())?,
+            true => Record::Action(mail_items::signed(grammar, line, self.name())?),
+            false => Record::read(line, &mut mail_items::Fresh, &grammar.words(false))?,
         };
         let source = match &record {
             Record::Action(action) => Some(action.source_instance.as_str()),
@@ -885,7 +885,7 @@ impl Sender<'_> {
         };
         // Who the message will be from.
         let from = self.me.as_ref().map(AgentName::as_str).or(source);
-        let (block, lines) = match item::part(Grammar::builtin(), &record, from) {
+        let (block, lines) = match item::part(grammar, &record, from) {
             Part::Action(lines) => ("action", lines),
             Part::Result(lines) => ("result", lines),
             Part::Text(text) => ("", vec![text]),

@@ -21,7 +21,7 @@
 //! | mending | `mend` | a fault → a line that parses (S1, S2) |
 //! | check | `check` | is it a valid command? (C0 to C3) |
 //! | text | `text` | action → canonical line |
-//! | neighbours | `neighbour`, `reference` | JSON-RPC, CloudEvents, A2A; lines of the original's logs |
+//! | neighbours | `neighbour`, `reference` | JSON-RPC, MCP, CloudEvents, A2A; lines of the original's logs |
 //! | teaching | `teach` | help, completion, explanation, schemas, from the same table |
 
 mod check;
@@ -48,7 +48,7 @@ use crate::action::{Fill, ReadError, StructuredAction};
 pub use check::Check;
 pub use lex::LINE;
 pub use neighbour::Neighbour;
-pub use table::{Grammar, LIMIT, Risk};
+pub use table::{Addition, Grammar, LIMIT, Risk};
 pub use teach::{Entry, Step};
 pub use text::write_envelope;
 
@@ -226,16 +226,45 @@ pub struct ParseError {
 
 impl ParseError {
     /// A line that is JSON and does not do, as an error like those of text.
-    pub fn json(line: &str, why: String) -> ParseError {
+    pub fn json(line: &str, error: &ReadError) -> ParseError {
+        let code = match error.path.first().map(String::as_str) {
+            Some("verb" | "method") => Code::UnknownVerb,
+            Some("noun") => Code::UnknownNoun,
+            _ => Code::BadJson,
+        };
         ParseError {
-            code: Code::BadJson,
+            code,
             at: line.trim().to_owned(),
             column: line.chars().take_while(|c| c.is_whitespace()).count() + 1,
             span: line.len() - line.trim_start().len()..line.trim_end().len(),
-            message: why,
+            message: error.to_string(),
             suggestion: None,
             meant: None,
         }
+    }
+
+    /// Appends it as one JSON object; `line` is the number of the line.
+    pub fn write_json(&self, line: u64, out: &mut String) {
+        out.push_str("{\"ok\":false,\"code\":\"");
+        out.push_str(self.code.as_str());
+        out.push_str("\",\"at\":");
+        write_text(&self.at, out);
+        out.push_str(&format!(",\"column\":{},\"message\":", self.column));
+        write_text(&self.message, out);
+        out.push_str(",\"suggestion\":");
+        match &self.suggestion {
+            Some(line) => write_text(line, out),
+            None => out.push_str("null"),
+        }
+        let (start, end) = (self.span.start, self.span.end);
+        out.push_str(&format!(",\"line\":{line},\"span\":[{start},{end}]}}"));
+    }
+
+    /// The same as a value.
+    fn to_value(&self, line: u64) -> Value {
+        let mut text = String::new();
+        self.write_json(line, &mut text);
+        Value::parse(&text).unwrap_or(Value::Null)
     }
 }
 

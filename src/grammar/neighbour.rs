@@ -1,13 +1,18 @@
-//! Actions and results in the forms of neighbours: JSON-RPC 2.0, CloudEvents 1.0, A2A 1.0. Adapters,
-//! not a second format: nothing is added to an action.
+//! Actions and results in the forms of neighbours: JSON-RPC 2.0, MCP, CloudEvents 1.0, A2A 1.0.
+//! Adapters, not a second format: nothing is added to an action.
 //!
 //! ```text
 //! {"jsonrpc":"2.0","id":"m-1","method":"run.task","params":{"modifiers":["beast-mode"],"task_id":"2.1","_source":"kiro-1"}}
+//! {"jsonrpc":"2.0","id":"m-1","method":"tools/call","params":{"name":"run.task","arguments":{"modifiers":["beast-mode"],"task_id":"2.1"},"_meta":{"source_instance":"kiro-1","timestamp":"…"}}}
 //! {"specversion":"1.0","id":"<uuid>","source":"/swarm/kiro-1","type":"sporekit.action.run.task","time":"…Z","correlationid":"m-1","datacontenttype":"application/json","data":{"modifiers":[…],"parameters":{…}}}
 //! {"message":{"messageId":"m-1","role":"ROLE_USER","parts":[{"text":"run task …"},{"data":{"verb":"run",…}}],"metadata":{"source_instance":"kiro-1","timestamp":"…"}}}
 //! ```
+//!
+//! What is no command is answered in the same forms ([`Neighbour::refusal`]), with our own error
+//! object as the data of theirs.
 
 use super::table::Grammar;
+use super::{Code, ParseError};
 use crate::action::json::{Object, ReadError, Value};
 use crate::action::time::Zone;
 use crate::action::{ActionResult, Fill, Record, StructuredAction};
@@ -17,6 +22,8 @@ use crate::action::{ActionResult, Fill, Record, StructuredAction};
 pub enum Neighbour {
     /// JSON-RPC 2.0: a request, or its response. It has no place for the time of an action.
     JsonRpc,
+    /// The Model Context Protocol: a call of a tool, or its result.
+    Mcp,
     /// CloudEvents 1.0 in JSON.
     CloudEvents,
     /// A2A 1.0: a message, or the task that answers it.
@@ -42,6 +49,8 @@ impl Neighbour {
         match (self, record) {
             (Neighbour::JsonRpc, Record::Action(action)) => rpc_request(action),
             (Neighbour::JsonRpc, Record::Result(result)) => Ok(rpc_response(result)),
+            (Neighbour::Mcp, Record::Action(action)) => mcp_call(action),
+            (Neighbour::Mcp, Record::Result(result)) => Ok(mcp_result(result)),
             (Neighbour::CloudEvents, Record::Action(action)) => {
                 let kind = format!("{ACTION}{}.{}", action.verb, action.noun);
                 let source = format!("{SOURCE}{}", action.source_instance);
@@ -80,7 +89,7 @@ impl Neighbour {
         }
     }
 
-    /// Reads a record from this form.
+    /// Reads a record from this form. An action that does not say who it is from is from `source`.
     ///
     /// # Errors
     /// Names the member that is missing or wrong.
@@ -89,19 +98,105 @@ impl Neighbour {
         grammar: &Grammar,
         text: &str,
         core: bool,
+        source: &str,
         fill: &mut dyn Fill,
     ) -> Result<Record, ReadError> {
         let Value::Object(whole) = Value::parse(text)? else {
             return Err(ReadError::new("not an object"));
         };
-        let record = match self {
+        let mut record = match self {
             Neighbour::JsonRpc if whole.contains_key("method") => from_rpc_request(&whole)?,
             Neighbour::JsonRpc => from_rpc_response(&whole)?,
+            Neighbour::Mcp if whole.contains_key("method") => from_mcp_call(&whole)?,
+            Neighbour::Mcp => from_mcp_result(&whole)?,
             Neighbour::CloudEvents => from_event(&whole)?,
             Neighbour::A2a if whole.contains_key("task") => from_a2a_task(&whole)?,
             Neighbour::A2a => from_a2a_message(&whole)?,
         };
+        if record.contains_key("verb") && !record.contains_key("source_instance") {
+            record.insert("source_instance", Value::from(source));
+        }
         Record::read(&record.to_string(), fill, &grammar.words(core))
+    }
+
+    /// What the sender of `request` is answered when it is no command: none where the form knows no
+    /// such answer. `line` is its number, for our error object.
+    pub fn refusal(
+        self,
+        request: &str,
+        error: &ParseError,
+        line: u64,
+        fill: &mut dyn Fill,
+    ) -> Option<Value> {
+        let whole = match Value::parse(request) {
+            Ok(Value::Object(whole)) => Some(whole),
+            _ => None,
+        };
+        let said = error.to_value(line);
+        let message = Value::from(error.message.as_str());
+        let id = match self {
+            Neighbour::A2a => whole.as_ref().and_then(a2a_id).cloned(),
+            _ => whole.as_ref().and_then(|whole| whole.get("id")).cloned(),
+        };
+        let answer = match self {
+            Neighbour::CloudEvents => return None,
+            Neighbour::JsonRpc => {
+                let error = object([
+                    ("code", Value::from(rpc_code(error, request))),
+                    ("message", message),
+                    ("data", said),
+                ]);
+                ("error", Value::Object(error))
+            }
+            // An agent reads it, and can correct itself.
+            Neighbour::Mcp => {
+                let mut text = error.to_string();
+                if let Some(suggestion) = &error.suggestion {
+                    text.push_str(&format!("; try: {suggestion}"));
+                }
+                let result = object([
+                    ("content", content(&text)),
+                    ("structuredContent", said),
+                    ("isError", Value::Bool(true)),
+                ]);
+                ("result", Value::Object(result))
+            }
+            Neighbour::A2a => {
+                let id = id.or_else(|| fill.uuid().map(Value::String))?;
+                let data = match said {
+                    Value::Object(said) => said,
+                    _ => Object::new(),
+                };
+                let message = object([
+                    ("messageId", id.clone()),
+                    ("role", Value::from("ROLE_AGENT")),
+                    ("parts", parts(&error.message, data)),
+                ]);
+                let status = object([
+                    ("state", Value::from("TASK_STATE_REJECTED")),
+                    ("message", Value::Object(message)),
+                ]);
+                let task = object([("id", id), ("status", Value::Object(status))]);
+                return Some(Value::Object(object([("task", Value::Object(task))])));
+            }
+        };
+        Some(Value::Object(object([
+            ("jsonrpc", Value::from("2.0")),
+            ("id", id.unwrap_or(Value::Null)),
+            answer,
+        ])))
+    }
+}
+
+/// The codes of JSON-RPC: no JSON (or no text that can be taken apart), an unknown method, and all
+/// else.
+fn rpc_code(error: &ParseError, request: &str) -> i64 {
+    let is_json = || error.at != request.trim() || Value::parse(request).is_ok();
+    match error.code {
+        Code::UnknownVerb | Code::UnknownNoun => -32601,
+        Code::TooLong | Code::BadCharacter | Code::BadQuote => -32700,
+        Code::BadJson if !is_json() => -32700,
+        _ => -32602,
     }
 }
 
@@ -160,7 +255,7 @@ fn text_of<'a>(object: &'a Object, name: &str) -> Result<&'a str, ReadError> {
 fn verb_noun(method: &str) -> Result<[(&'static str, Value); 2], ReadError> {
     let (verb, noun) = method
         .split_once('.')
-        .ok_or_else(|| ReadError::new(format!("{method:?} is no verb.noun")))?;
+        .ok_or_else(|| wrong("method", &format!("{method:?} is no verb.noun")))?;
     Ok([("verb", Value::from(verb)), ("noun", Value::from(noun))])
 }
 
@@ -241,9 +336,10 @@ fn from_rpc_request(whole: &Object) -> Result<Object, ReadError> {
     if let Some(modifiers) = params.remove("modifiers") {
         record.insert("modifiers", modifiers);
     }
-    let source = params.remove("_source").unwrap_or(Value::from("unknown"));
+    if let Some(source) = params.remove("_source") {
+        record.insert("source_instance", source);
+    }
     record.insert("parameters", Value::Object(params));
-    record.insert("source_instance", source);
     if whole.contains_key("id") {
         record.insert("correlation_id", rpc_id(whole)?);
     }
@@ -252,26 +348,135 @@ fn from_rpc_request(whole: &Object) -> Result<Object, ReadError> {
 
 fn from_rpc_response(whole: &Object) -> Result<Object, ReadError> {
     let success = !whole.contains_key("error");
-    let mut record = object([("success", Value::from(success))]);
+    // Those who answer an error need not say how long it took.
+    let mut record = object([
+        ("success", Value::from(success)),
+        ("execution_time", Value::from("PT0S")),
+    ]);
     let body = match success {
-        true => part(whole, "result")?,
+        true => Some(part(whole, "result")?),
         false => {
             let error = part(whole, "error")?;
             take(&mut record, error, &["message"]);
-            part(error, "data")?
+            part(error, "data").ok()
         }
     };
-    take(
-        &mut record,
-        body,
-        &[
-            "message",
-            "data",
-            "execution_time",
-            "side_effects",
-            "timestamp",
-        ],
-    );
+    if let Some(body) = body {
+        take(
+            &mut record,
+            body,
+            &[
+                "message",
+                "data",
+                "execution_time",
+                "side_effects",
+                "timestamp",
+            ],
+        );
+    }
+    record.insert("correlation_id", rpc_id(whole)?);
+    Ok(record)
+}
+
+// ---------------------------------------------------------------- MCP
+
+const CALL: &str = "tools/call";
+
+fn mcp_call(action: &StructuredAction) -> Result<Value, ReadError> {
+    let mut arguments = object([("modifiers", texts(&action.modifiers))]);
+    for (name, value) in action.parameters.iter() {
+        if name == "modifiers" {
+            return Err(
+                wrong("parameters", "the tool has that name for something else").within(name),
+            );
+        }
+        arguments.insert(name, value.clone());
+    }
+    let meta = object([
+        (
+            "source_instance",
+            Value::from(action.source_instance.as_str()),
+        ),
+        ("timestamp", time(action.timestamp)),
+    ]);
+    let tool = format!("{}.{}", action.verb, action.noun);
+    let params = object([
+        ("name", Value::from(tool)),
+        ("arguments", Value::Object(arguments)),
+        ("_meta", Value::Object(meta)),
+    ]);
+    Ok(Value::Object(object([
+        ("jsonrpc", Value::from("2.0")),
+        ("id", Value::from(action.correlation_id.as_str())),
+        ("method", Value::from(CALL)),
+        ("params", Value::Object(params)),
+    ])))
+}
+
+fn from_mcp_call(whole: &Object) -> Result<Object, ReadError> {
+    let method = text_of(whole, "method")?;
+    if method != CALL {
+        return Err(wrong("method", &format!("{method:?} is not {CALL:?}")));
+    }
+    let params = part(whole, "params")?;
+    let mut record = object(verb_noun(text_of(params, "name")?)?);
+    let mut arguments = match params.get("arguments") {
+        None => Object::new(),
+        Some(_) => part(params, "arguments")?.clone(),
+    };
+    if let Some(modifiers) = arguments.remove("modifiers") {
+        record.insert("modifiers", modifiers);
+    }
+    record.insert("parameters", Value::Object(arguments));
+    if let Some(Value::Object(meta)) = params.get("_meta") {
+        take(&mut record, meta, &["source_instance", "timestamp"]);
+    }
+    record.insert("correlation_id", rpc_id(whole)?);
+    Ok(record)
+}
+
+fn mcp_result(result: &ActionResult) -> Value {
+    let mut meta = outcome(result);
+    meta.insert("timestamp", time(result.timestamp));
+    let body = object([
+        ("content", content(&result.message)),
+        ("structuredContent", Value::Object(result.data.clone())),
+        ("isError", Value::from(!result.success)),
+        ("_meta", Value::Object(meta)),
+    ]);
+    Value::Object(object([
+        ("jsonrpc", Value::from("2.0")),
+        ("id", Value::from(result.correlation_id.as_str())),
+        ("result", Value::Object(body)),
+    ]))
+}
+
+fn content(text: &str) -> Value {
+    let text = object([("type", Value::from("text")), ("text", Value::from(text))]);
+    Value::Array(vec![Value::Object(text)])
+}
+
+fn from_mcp_result(whole: &Object) -> Result<Object, ReadError> {
+    if whole.contains_key("error") {
+        return from_rpc_response(whole);
+    }
+    let body = part(whole, "result")?;
+    let failed = matches!(body.get("isError"), Some(Value::Bool(true)));
+    let mut record = object([("success", Value::from(!failed))]);
+    let message = first_in(body, "content", "text").ok_or_else(|| wrong("content", "no text"))?;
+    record.insert("message", message.clone());
+    if let Some(data) = body.get("structuredContent") {
+        record.insert("data", data.clone());
+    }
+    // Tools of others do not say how long they took.
+    record.insert("execution_time", Value::from("PT0S"));
+    if let Some(Value::Object(meta)) = body.get("_meta") {
+        take(
+            &mut record,
+            meta,
+            &["execution_time", "side_effects", "timestamp"],
+        );
+    }
     record.insert("correlation_id", rpc_id(whole)?);
     Ok(record)
 }
@@ -357,9 +562,14 @@ fn parts(text: &str, data: Object) -> Value {
     Value::Array(vec![Value::Object(text), Value::Object(data)])
 }
 
-/// The first part that has a member of this name.
+/// The first of a message's parts that has a member of this name: that member.
 fn in_parts<'a>(message: &'a Object, name: &str) -> Option<&'a Value> {
-    let Some(Value::Array(parts)) = message.get("parts") else {
+    first_in(message, "parts", name)
+}
+
+/// The member `name` of the first object in `list` that has one.
+fn first_in<'a>(whole: &'a Object, list: &str, name: &str) -> Option<&'a Value> {
+    let Some(Value::Array(parts)) = whole.get(list) else {
         return None;
     };
     parts.iter().find_map(|part| match part {
@@ -385,13 +595,19 @@ fn from_a2a_message(whole: &Object) -> Result<Object, ReadError> {
     if let Some(Value::Object(metadata)) = message.get("metadata") {
         take(&mut record, metadata, &["source_instance", "timestamp"]);
     }
-    if !record.contains_key("source_instance") {
-        record.insert("source_instance", Value::from("unknown"));
-    }
-    if let Some(id) = message.get("messageId").or(message.get("message_id")) {
+    if let Some(id) = a2a_id(whole) {
         record.insert("correlation_id", id.clone());
     }
     Ok(record)
+}
+
+/// The id of a message, alone or in its request.
+fn a2a_id(whole: &Object) -> Option<&Value> {
+    let message = match whole.get("message") {
+        Some(Value::Object(message)) => message,
+        _ => whole,
+    };
+    message.get("messageId").or(message.get("message_id"))
 }
 
 fn a2a_task(result: &ActionResult) -> Value {
@@ -466,9 +682,14 @@ mod tests {
         let grammar = Grammar::builtin();
         for line in [ACTION, RESULTS[0], RESULTS[1]] {
             let record = Record::read(line, &mut NoFill, &grammar.words(false)).unwrap();
-            for form in [Neighbour::JsonRpc, Neighbour::CloudEvents, Neighbour::A2a] {
+            for form in [
+                Neighbour::JsonRpc,
+                Neighbour::Mcp,
+                Neighbour::CloudEvents,
+                Neighbour::A2a,
+            ] {
                 let there = form.write(grammar, &record, &mut Uuid).unwrap().to_string();
-                let back = form.read(grammar, &there, false, &mut Uuid).unwrap();
+                let back = form.read(grammar, &there, false, "k", &mut Uuid).unwrap();
                 assert_eq!(back.to_json(), line, "{there}");
             }
         }
@@ -494,11 +715,109 @@ mod tests {
         );
         let method = r#"{"jsonrpc":"2.0","id":1,"method":"rum.task","params":{}}"#;
         let error = Neighbour::JsonRpc
-            .read(grammar, method, false, &mut Uuid)
+            .read(grammar, method, false, "k", &mut Uuid)
             .unwrap_err();
         assert_eq!(
             error.to_string(),
             "verb: \"rum\" is not a verb (did you mean \"run\"?)"
+        );
+    }
+
+    #[test]
+    fn who_sends_without_a_name_is_who_the_reader_says() {
+        let grammar = Grammar::builtin();
+        for (form, line) in [
+            (
+                Neighbour::JsonRpc,
+                r#"{"jsonrpc":"2.0","id":1,"method":"run.task"}"#,
+            ),
+            (
+                Neighbour::Mcp,
+                r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"run.task"}}"#,
+            ),
+            (
+                Neighbour::A2a,
+                r#"{"message":{"parts":[{"data":{"verb":"run","noun":"task"}}]}}"#,
+            ),
+        ] {
+            let read = form.read(grammar, line, false, "kiro-9", &mut Uuid);
+            let Ok(Record::Action(action)) = read else {
+                panic!("{line}");
+            };
+            assert_eq!(action.source_instance, "kiro-9", "{line}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_is_answered_in_the_form_of_the_one_who_made_it() {
+        let grammar = Grammar::builtin();
+        let answer = |form: Neighbour, request: &str| {
+            let error = match form.read(grammar, request, false, "k", &mut Uuid) {
+                Ok(record) => panic!("{}", record.to_json()),
+                Err(error) => ParseError::json(request, &error),
+            };
+            let answer = form.refusal(request, &error, 3, &mut Uuid);
+            answer.map(|answer| answer.to_string()).unwrap_or_default()
+        };
+        for (request, start) in [
+            ("{", r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"#),
+            (
+                r#"{"jsonrpc":"2.0","id":7,"method":"rum.task"}"#,
+                r#"{"jsonrpc":"2.0","id":7,"error":{"code":-32601,"message":"verb: \"rum\" is not a verb (did you mean \"run\"?)","data":{"ok":false,"code":"unknown-verb","#,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":"a","method":"run.tusk"}"#,
+                r#"{"jsonrpc":"2.0","id":"a","error":{"code":-32601,"#,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":"a","method":"run"}"#,
+                r#"{"jsonrpc":"2.0","id":"a","error":{"code":-32601,"#,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":"a","method":"run.task","params":[1]}"#,
+                r#"{"jsonrpc":"2.0","id":"a","error":{"code":-32602,"#,
+            ),
+        ] {
+            let said = answer(Neighbour::JsonRpc, request);
+            assert!(said.starts_with(start), "{said}");
+            assert!(
+                said.ends_with("}}}") && said.contains(r#""line":3,"span":["#),
+                "{said}"
+            );
+        }
+        let said = answer(
+            Neighbour::Mcp,
+            r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"rum.task"}}"#,
+        );
+        assert!(
+            said.starts_with(r#"{"jsonrpc":"2.0","id":7,"result":{"content":[{"type":"text","text":"column 1: verb: "#)
+                && said.ends_with(r#""isError":true}}"#),
+            "{said}"
+        );
+        let said = answer(
+            Neighbour::A2a,
+            r#"{"message":{"messageId":"m-1","parts":[]}}"#,
+        );
+        assert!(
+            said.starts_with(r#"{"task":{"id":"m-1","status":{"state":"TASK_STATE_REJECTED","message":{"messageId":"m-1","#),
+            "{said}"
+        );
+        assert_eq!(answer(Neighbour::CloudEvents, "{}"), "");
+        // Text that was typed.
+        let typed = |line: &str| {
+            let error = grammar.parse(line).unwrap_err();
+            let answer = Neighbour::JsonRpc.refusal(line, &error, 1, &mut Uuid);
+            answer.unwrap().to_string()
+        };
+        assert!(
+            typed("rnu task abc")
+                .contains(r#""code":-32601,"message":"unknown verb 'rnu'","data""#)
+        );
+        assert!(typed("run task \"abc").contains("-32700"));
+        assert!(typed("run task n:=[").contains("-32602"));
+        assert!(
+            typed("stop instance kiro-3 gracefull")
+                .contains(r#""suggestion":"stop instance kiro-3 graceful""#)
         );
     }
 }

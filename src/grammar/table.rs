@@ -119,8 +119,13 @@ impl File {
                 why: error.message().to_owned(),
             }
         })?;
-        match file.version {
-            None | Some(1) => Ok(file),
+        file.checked()
+    }
+
+    /// The file, unless it is of a version that we do not know.
+    fn checked(self) -> Result<File, GrammarError> {
+        match self.version {
+            None | Some(1) => Ok(self),
             Some(other) => Err(GrammarError::new(format!(
                 "version {other} is unknown here: this is version 1"
             ))),
@@ -202,6 +207,31 @@ impl File {
 fn replace<T>(there: &mut Option<T>, new: Option<T>) {
     if new.is_some() {
         *there = new;
+    }
+}
+
+/// What a user adds to the built-in table.
+#[derive(Debug)]
+pub struct Addition(File);
+
+impl Addition {
+    /// Reads the text of a grammar file.
+    ///
+    /// # Errors
+    /// Says what is wrong, and in which line.
+    pub fn parse(text: &str) -> Result<Addition, GrammarError> {
+        File::parse(text).map(Addition)
+    }
+
+    /// Reads a table of the same form, such as `[grammar]` of `swarm.toml`.
+    ///
+    /// # Errors
+    /// Says what is wrong.
+    pub fn from_table(table: toml::Table) -> Result<Addition, GrammarError> {
+        let file: File = table
+            .try_into()
+            .map_err(|error: toml::de::Error| GrammarError::new(error.to_string().trim_end()))?;
+        file.checked().map(Addition)
     }
 }
 
@@ -496,8 +526,20 @@ impl Grammar {
     /// # Errors
     /// Says what does not fit, with the line where that is known.
     pub fn with(text: &str) -> Result<Grammar, GrammarError> {
+        Grammar::extended([Addition::parse(text)?])
+    }
+
+    /// The built-in table and what several users' files add to it, in their order.
+    ///
+    /// # Errors
+    /// Says what does not fit.
+    pub fn extended(
+        additions: impl IntoIterator<Item = Addition>,
+    ) -> Result<Grammar, GrammarError> {
         let mut file = File::parse(BUILTIN)?;
-        file.join(File::parse(text)?);
+        for Addition(more) in additions {
+            file.join(more);
+        }
         Grammar::build(file)
     }
 

@@ -491,7 +491,54 @@ fn lines_of_the_original_are_read_in_its_own_way() {
         .parse_reference("stop instance kiro-3 graceful")
         .unwrap();
     assert_eq!(command.modifiers, ["kiro-3", "graceful"]);
-    assert!(grammar.parse_reference("kiro-3 stop").is_err());
+    // What it does with each of these was seen there, the slips too.
+    for (line, read) in [
+        ("execute task abc in beast mode", "run task abc beast-mode"),
+        ("RUN TASK abc", "run task abc"),
+        ("stop all running threads", "stop instances all"),
+        ("halt all active processes", "stop instances all"),
+        (
+            "please stop instance kiro-3 gracefully",
+            "stop instance graceful instance_id=kiro-3",
+        ),
+        ("kiro-3 stop", "stop instance instance_id=kiro-3"),
+        ("git sync upstream", "sync branch upstream"),
+        (
+            "git sync branch feature/parallel-dev",
+            "sync branch parallel all",
+        ),
+        ("launch the job task-9 now", "run task task_id=task-9"),
+        (
+            "merge kiro-1 into main",
+            "merge task instance_id=kiro-1 task_id=main",
+        ),
+        ("check cluster", "status swarm"),
+        ("run task since=2026-11-23", "run task since=2026-11-23"),
+        ("restart service web", "restart service web"),
+    ] {
+        let command = grammar.parse_reference(line).unwrap();
+        let mut said = vec![command.verb.to_owned(), command.noun.to_owned()];
+        said.extend(command.modifiers.iter().map(|text| text.to_string()));
+        said.extend(command.parameters.iter().map(|(name, value)| {
+            format!("{name}={}", value.to_value().to_string().trim_matches('"'))
+        }));
+        assert_eq!(said.join(" "), read, "{line}");
+    }
+    for (line, code, at) in [
+        ("make tea", Code::UnknownVerb, "make"),
+        ("ÜBER run jobs", Code::UnknownNoun, "jobs"),
+        ("don't stop instance kiro-3", Code::Negation, "don't"),
+        (
+            "stop kiro-1 && restart kiro-2",
+            Code::MultipleCommands,
+            "&&",
+        ),
+        ("", Code::EmptyCommand, ""),
+        ("run task a=1 a=2", Code::DuplicateParameter, "a=2"),
+    ] {
+        let error = grammar.parse_reference(line).unwrap_err();
+        assert_eq!((error.code, error.at.as_str()), (code, at), "{line}");
+    }
 }
 
 #[test]

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Root, files};
+use super::{Error, Repository, Root, files};
 use crate::id::AgentName;
 
 /// Who works in a worktree.
@@ -178,8 +178,20 @@ impl Who {
         as_flag: Option<&str>,
         environment: Option<&str>,
     ) -> Result<Option<Who>, Error> {
+        Who::in_repository(root.repository(), as_flag, environment)
+    }
+
+    /// The same where there need not be a swarm.
+    ///
+    /// # Errors
+    /// As [`Who::am_i`].
+    pub fn in_repository(
+        repository: Option<&Repository>,
+        as_flag: Option<&str>,
+        environment: Option<&str>,
+    ) -> Result<Option<Who>, Error> {
         let environment = environment.filter(|name| !name.is_empty());
-        let identity = match root.repository() {
+        let identity = match repository {
             Some(repository) => Identity::read(&repository.git_dir)?,
             None => None,
         };
