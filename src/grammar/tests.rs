@@ -508,10 +508,7 @@ fn lines_of_the_original_are_read_in_its_own_way() {
             "sync branch parallel all",
         ),
         ("launch the job task-9 now", "run task task_id=task-9"),
-        (
-            "merge kiro-1 into main",
-            "merge task instance_id=kiro-1 task_id=main",
-        ),
+        ("merge kiro-1 into main", "merge task task_id=main"),
         ("check cluster", "status swarm"),
         ("run task since=2026-11-23", "run task since=2026-11-23"),
         ("restart service web", "restart service web"),
@@ -595,14 +592,19 @@ fn hostile(length: usize) -> Vec<String> {
 #[test]
 fn work_grows_with_the_length_and_not_faster() {
     let grammar = Grammar::builtin();
+    // The time of this thread on a processor: what else the machine does must not count.
+    let spent = || {
+        let clock = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        std::time::Duration::try_from(clock).unwrap_or_default()
+    };
     let cost = |line: &str| {
-        let start = std::time::Instant::now();
+        let start = spent();
         drop(grammar.parse(line));
-        start.elapsed()
+        spent().saturating_sub(start)
     };
     let (short, long) = (hostile(LINE / 8), hostile(LINE));
     for (short, long) in short.iter().zip(&long) {
-        // The best of some runs, so that a busy machine does not count.
+        // The best of some runs, so that a cold cache does not count.
         let best = |line: &str| (0..5).map(|_| cost(line)).min().unwrap_or_default();
         let (less, more) = (best(short), best(long));
         assert!(
