@@ -2,7 +2,7 @@
 //! `SPORE_BENCH_DIR=DIR cargo bench --bench delivery` measures on the file system of DIR, in half a minute;
 //! `benches/mailboxes.py --in-process PROGRAM` runs the program that this makes on each of its images.
 
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
 use std::fs::File;
 use std::io::Write;
@@ -39,7 +39,7 @@ fn row(target: &str, what: &str, measured: f64, unit: &str, bound: Option<f64>) 
     } else {
         line.push_str("| |");
     }
-    writeln!(std::io::stdout(), "{line}").unwrap();
+    println!("{line}");
 }
 
 /// The directories of a Maildir that only the floors use.
