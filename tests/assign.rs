@@ -618,7 +618,7 @@ const ODD: &[(Format, &str, &str, &str, &str, &str)] = &[
 {"id":"US-001","title":"Column","description":"As a developer","acceptanceCriteria":["Typecheck passes"],"priority":1,"passes":true,"notes":""},
 {"id":"US-002","title":"Show","acceptanceCriteria":[],"priority":2,"passes":false,"dependsOn":["US-001"]},
 {"id":"US-003","title":"Sort","acceptanceCriteria":[],"priority":1,"passes":false}]}"#,
-        "US-001 US-002 US-003",
+        "US-001 US-003 US-002",
         "US-001>US-002",
         "",
     ),
