@@ -246,7 +246,7 @@ fn killed_at_any_instant_and_begun_again_it_does_every_task_once() {
 fn with_every_process_killed_at_once_nothing_is_lost_done_twice_or_left() {
     let swarm = Swarm::new(3, 9, 4);
     // An agent that dies a moment before its agent-run has failed; not often enough for a person.
-    fs::write(swarm.top.join("swarm.toml"), "[plan]\nretries = 20\n").unwrap();
+    fs::write(swarm.top.join("swarm.toml"), "[plan]\nretries = 1000\n").unwrap();
     let script = "*) s='think 40ms; work; commit; leave 1; done' ;;";
     for kills in 0.. {
         let mut command = swarm.conduct(&[], script);
@@ -367,7 +367,7 @@ fn while_memory_is_short_one_at_a_time_runs() {
 fn planned(list: &str) -> Swarm {
     let swarm = Swarm::new(1, 1, 1);
     fs::write(swarm.top.join("tasks.md"), list).unwrap();
-    fs::write(swarm.top.join("swarm.toml"), "[plan]\nretries = 20\n").unwrap();
+    fs::write(swarm.top.join("swarm.toml"), "[plan]\nretries = 1000\n").unwrap();
     let line = "swarm-assign plan tasks.md -n 2 --order infer --json > ../plan && worktree-spawn -q --plan ../plan \
                 > ../instances && swarm-assign adopt ../plan";
     let output = swarm.sh(line).output().unwrap();
@@ -379,7 +379,7 @@ fn planned(list: &str) -> Swarm {
 fn after_a_failure_the_plan_is_made_anew_and_loses_no_task() {
     let list = "- [ ] 1. A\n  - File: a\n- [ ] 2. B\n  - File: b\n- [ ] 3. C\n  - File: c\n\
                 - [ ] 4. D\n  - File: d\n";
-    let by_agent = "case $SPORE_AGENT in kiro-1) s=fail ;; *) s='think 1s; work; commit; done' ;; esac; \
+    let by_agent = "case $SPORE_AGENT in kiro-1) s='think 200ms; fail' ;; *) s='think 1s; work; commit; done' ;; esac; \
                     exec fake-agent --script \"$s\"";
     for by_hand in [false, true] {
         let swarm = planned(list);
