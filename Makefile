@@ -1,13 +1,14 @@
 # sporekit: `make demo` shows it, `make test` proves it, `make install` puts it where you want it.
 #
-# The binaries are linked statically where the C library allows it (Linux with glibc or musl):
-# they start faster and run in any sandbox. Everything is built below target/.
+# The binaries are linked statically where the C library allows it (Linux with glibc or musl) and at
+# a fixed address: they start faster and run in any sandbox. `make build STATIC=` does neither.
+# Everything is built below target/.
 
 HOST    := $(shell rustc -vV | sed -n 's/^host: //p')
 BIN     := target/$(HOST)/release
 PREFIX  ?= /usr/local
 DESTDIR ?=
-STATIC  := $(if $(findstring linux,$(HOST)),-C target-feature=+crt-static)
+STATIC  := $(if $(findstring linux,$(HOST)),-C target-feature=+crt-static -C relocation-model=static)
 TOOLS   := $(sort $(patsubst src/bin/%.rs,%,$(subst _,-,$(wildcard src/bin/*.rs))))
 
 .PHONY: help build demo test deps lint fresh bench coverage fuzz soak powercut torture install clean
