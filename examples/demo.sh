@@ -1,5 +1,6 @@
 #!/bin/sh
-# The main job, end to end, offline, on files alone. `make demo` runs it; each `$` line can be typed by hand.
+# The main job, end to end, offline, on files alone, and where a Redis is installed a stretch of it by that.
+# `make demo` runs it; each `$` line can be typed by hand.
 set -eu
 
 examples=$(cd "$(dirname "$0")" && pwd)
@@ -52,6 +53,31 @@ say "The conflict was handed back as a branch; its agent resolves it, and it lan
 run "(cd ../app.swarm/wt/kiro-2 && git merge -q conflict/kiro-2; printf 'one\nzwei, deux\nthree\n' >text; git commit -q -a -m 'Speak both')"
 run "swarm-merge --quiet --gate 'sh gate.sh' kiro-2 && cat text"
 run "swarm-merge --check >/dev/null && echo 'every line of the report is proved'"
+
+if command -v redis-server >/dev/null && command -v redis-cli >/dev/null; then
+    say "The same agents by Redis, which is killed between two orders: what it missed waits in files, and arrives in order."
+    port=$((20000 + $$ % 10000))
+    redis() {
+        redis-server --bind 127.0.0.1 --port $port --dir "$place" --appendonly yes --appendfsync always --save '' \
+            --daemonize yes --pidfile "$place/redis.pid" --logfile "$place/redis.log" >/dev/null
+        tries=0
+        until [ "$(redis-cli -p $port ping 2>&1)" = PONG ]; do
+            tries=$((tries + 1)); [ $tries -lt 200 ] || { cat "$place/redis.log" >&2; exit 2; }
+            sleep 0.1
+        done
+    }
+    trap 'redis-cli -p $port shutdown nosave >/dev/null 2>&1 || true; rm -rf "$place"' EXIT INT TERM
+    redis
+    export SPORE_BUS="redis://127.0.0.1:$port"
+    run "echo 'run task 7' | protocol-parse --as conductor | spore-send --as conductor --to kiro-1,kiro-2,kiro-3"
+    say "kill -9 of the server"
+    kill -9 "$(cat "$place/redis.pid")"
+    run "echo 'pause task 7' | protocol-parse --as conductor | spore-send --as conductor --to kiro-1,kiro-2,kiro-3"
+    redis
+    run "spore-relay drain"
+    run "for agent in kiro-1 kiro-2 kiro-3; do spore-recv --as \$agent --create --all --actions | protocol-print; done"
+    unset SPORE_BUS
+fi
 
 say "What is finished goes; before anything is removed it is saved under a ref."
 run "worktree-reap --landed"
