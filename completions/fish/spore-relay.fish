@@ -36,6 +36,7 @@ complete -c spore-relay -n "__fish_spore_relay_needs_command" -f -a "help" -d 'P
 complete -c spore-relay -n "__fish_spore_relay_using_subcommand drain" -l via -d 'By this bus (redis:, nats:, amqp:, kafka:; file: for this machine\'s mailboxes), else SPORE_BUS, else swarm.toml' -r
 complete -c spore-relay -n "__fish_spore_relay_using_subcommand drain" -s C -l repo -d 'The repository, as if started there' -r -F
 complete -c spore-relay -n "__fish_spore_relay_using_subcommand drain" -l root -d 'The swarm\'s directory (otherwise: `git config spore.root`, else `<repository>.swarm`)' -r -F
+complete -c spore-relay -n "__fish_spore_relay_using_subcommand drain" -l degrade-after -d 'Deliver to mailboxes on this machine by files when the bus has been away for so long' -r
 complete -c spore-relay -n "__fish_spore_relay_using_subcommand drain" -l timeout -d 'End after this time (nine minutes unless said; 0 means never)' -r
 complete -c spore-relay -n "__fish_spore_relay_using_subcommand drain" -l json -d 'Print records'
 complete -c spore-relay -n "__fish_spore_relay_using_subcommand drain" -l follow -d 'Go on until --timeout'

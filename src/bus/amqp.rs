@@ -153,7 +153,7 @@ impl Amqp {
         let connection = match opened {
             Ok(connection) => connection,
             // It answers a wrong password by silence: asked plainly, it says so.
-            Err(error) if !address.tls && unsure(&error) => {
+            Err(error) if unsure(&error) => {
                 return Err(login::ask(address, user, &secret, vhost, left(by)).unwrap_or(error));
             }
             Err(error) => return Err(error),
@@ -288,7 +288,9 @@ impl Amqp {
                             }
                         }
                     }
-                    Some(Heard::Refused) => return Err(full("it refused a message")),
+                    Some(Heard::Refused) => {
+                        return Err(full("it refused a message, or its queue has no leader"));
+                    }
                     Some(Heard::Returned(why)) => return Err(full(&why)),
                     Some(Heard::Closed(why)) => return Err(by_words(bus, &why)),
                     None => return Err(by_words(bus, "the channel is gone")),
@@ -533,8 +535,13 @@ impl Transport for Amqp {
 /// refuses: `authentication_failure_close` (amqprs does not announce it, and the server then keeps
 /// silent for three seconds).
 mod login {
-    use std::io::{Read, Write};
+    use std::io::{Error as IoError, ErrorKind, Read, Write};
     use std::net::{TcpStream, ToSocketAddrs};
+    use std::sync::Arc;
+
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, ServerName};
+    use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
     use super::*;
 
@@ -547,28 +554,55 @@ mod login {
         time: Duration,
     ) -> Option<Error> {
         let bus = address.to_string();
-        match try_ask(address.host(), user, secret, vhost, time.min(CONNECT)) {
+        let time = time.min(CONNECT);
+        let asked = connect(address, time).and_then(|mut plain| match address.tls {
+            false => try_ask(&mut plain, user, secret, vhost),
+            true => try_ask(&mut encrypted(address, plain)?, user, secret, vhost),
+        });
+        match asked {
             Ok(None) => None,
             Ok(Some(why)) => Some(Error::Denied { bus, why }),
             Err(error) => Some(by_io(&bus, &error, time)),
         }
     }
 
+    fn connect(address: &Address, time: Duration) -> std::io::Result<TcpStream> {
+        let mut found = address.host().to_socket_addrs()?;
+        let at = found.next().ok_or(ErrorKind::AddrNotAvailable)?;
+        let stream = TcpStream::connect_timeout(&at, time)?;
+        stream.set_read_timeout(Some(time))?;
+        Ok(stream)
+    }
+
+    /// The same connection, encrypted; trusts what the client itself does.
+    fn encrypted(
+        address: &Address,
+        plain: TcpStream,
+    ) -> std::io::Result<StreamOwned<ClientConnection, TcpStream>> {
+        let mut roots = RootCertStore::empty();
+        match address.certificates().map_err(IoError::other)? {
+            None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+            Some(text) => {
+                let found: Vec<_> = CertificateDer::pem_slice_iter(&text).flatten().collect();
+                roots.add_parsable_certificates(found);
+            }
+        }
+        let config = ClientConfig::builder()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = ServerName::try_from(address.host().0.to_owned()).map_err(IoError::other)?;
+        let encrypted = ClientConnection::new(Arc::new(config), name).map_err(IoError::other)?;
+        Ok(StreamOwned::new(encrypted, plain))
+    }
+
     fn try_ask(
-        host: (&str, u16),
+        stream: &mut (impl Read + Write),
         user: &str,
         secret: &str,
         vhost: &str,
-        time: Duration,
     ) -> std::io::Result<Option<String>> {
-        let at = host
-            .to_socket_addrs()?
-            .next()
-            .ok_or(std::io::ErrorKind::AddrNotAvailable)?;
-        let mut stream = TcpStream::connect_timeout(&at, time)?;
-        stream.set_read_timeout(Some(time))?;
         stream.write_all(b"AMQP\0\0\x09\x01")?;
-        frame(&mut stream)?;
+        frame(stream)?;
         let short = |text: &str| [&[text.len() as u8][..], text.as_bytes()].concat();
         let long = |bytes: &[u8]| [&(bytes.len() as u32).to_be_bytes()[..], bytes].concat();
         let yes = [short("authentication_failure_close"), b"t\x01".to_vec()].concat();
@@ -582,33 +616,33 @@ mod login {
             short("en_US"),
         ]
         .concat();
-        send(&mut stream, &start_ok)?;
-        let tune = frame(&mut stream)?;
+        send(stream, &start_ok)?;
+        let tune = frame(stream)?;
         if let Some(why) = closed(&tune) {
             return Ok(Some(why));
         }
         // Tune is agreed to as it came; then the virtual host is asked for.
         let limits = tune.get(4..12).unwrap_or(&[0; 8]);
-        send(&mut stream, &[&[0, 10, 0, 31][..], limits].concat())?;
+        send(stream, &[&[0, 10, 0, 31][..], limits].concat())?;
         send(
-            &mut stream,
+            stream,
             &[&[0, 10, 0, 40][..], &short(vhost), &[0, 0]].concat(),
         )?;
-        Ok(closed(&frame(&mut stream)?))
+        Ok(closed(&frame(stream)?))
     }
 
-    fn send(stream: &mut TcpStream, method: &[u8]) -> std::io::Result<()> {
+    fn send(stream: &mut impl Write, method: &[u8]) -> std::io::Result<()> {
         let length = (method.len() as u32).to_be_bytes();
         stream.write_all(&[&[1, 0, 0][..], &length, method, &[0xce]].concat())
     }
 
     /// The method of one frame.
-    fn frame(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+    fn frame(stream: &mut impl Read) -> std::io::Result<Vec<u8>> {
         let mut head = [0; 7];
         stream.read_exact(&mut head)?;
         let length = u32::from_be_bytes([head[3], head[4], head[5], head[6]]);
         if length > 1 << 17 {
-            return Err(std::io::ErrorKind::InvalidData.into());
+            return Err(ErrorKind::InvalidData.into());
         }
         let mut method = vec![0; length as usize + 1];
         stream.read_exact(&mut method)?;

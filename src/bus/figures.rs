@@ -175,7 +175,12 @@ pub fn figure(what: &str, road: &str, n: u64, bytes: u64, took: Duration, state:
 ///
 /// # Errors
 /// When they cannot be read.
-pub fn situation(root: &Root, bus: &Address, now_ms: u64) -> Result<Situation, Error> {
+pub fn situation(
+    root: &Root,
+    bus: &Address,
+    may_wait_ms: Option<u64>,
+    now_ms: u64,
+) -> Result<Situation, Error> {
     let now = now_ms / 1000;
     let age = |at: &str| {
         let at: Option<jiff::Timestamp> = at.parse().ok();
@@ -228,7 +233,7 @@ pub fn situation(root: &Root, bus: &Address, now_ms: u64) -> Result<Situation, E
         on: if on_bus { On::Bus } else { On::Files },
         rested: moved.and_then(|moved| age(&moved.at)).unwrap_or(u64::MAX),
         away: trouble.map(|trouble| now.saturating_sub(trouble.since_ms / 1000)),
-        may_wait_ms: None,
+        may_wait_ms,
         minutes,
     })
 }

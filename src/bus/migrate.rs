@@ -228,6 +228,28 @@ fn again(
     Ok(count)
 }
 
+/// Delivers what a bus that is away may not have delivered to the mailboxes that are on this
+/// machine, in order: what waits, after the copies of what was confirmed before it, because the
+/// bus may still hold those. Says how many had waited.
+///
+/// # Errors
+/// When the disk does not take it; then it is still where it was.
+pub fn by_files(root: &Root, outbox: &Outbox) -> Result<usize, Error> {
+    root.make_dir(&root.mail())?;
+    let spool = Spool::open(&root.mail())?;
+    let here = spool.names()?;
+    let mut count = 0;
+    for (name, waiting, _) in outbox.counts()? {
+        if waiting > 0 && here.contains(&name) {
+            let mailbox = spool.mailbox(&name)?;
+            count += outbox.hand_over(&name, Instant::now() + PATIENCE, |_, parcels| {
+                custody::deliver(&mailbox, parcels.to_vec()).map(drop)
+            })?;
+        }
+    }
+    Ok(count)
+}
+
 fn destination(name: &AgentName, new: Option<&Outbox>, spool: &Spool) -> Result<Mailbox, Error> {
     Ok(match new {
         Some(outbox) => outbox.spool().create(name)?,

@@ -19,6 +19,7 @@
 //! |---|---|---|---|---|---|
 //! | accepted means | file and name synced | reply to XADD | PubAck | confirm after fsync | `acks=all` |
 //! | the server is killed (`-9`) | — | nothing lost with `appendonly yes` | nothing lost | nothing lost | nothing lost |
+//! | killed while a mailbox is made | — | made again | made again | with 3.10 its queue may never have a leader: mail waits in the outbox until somebody deletes the queue | made again |
 //! | its power is cut | nothing lost | last second, unless `appendfsync always` | up to 2 min, unless `sync_interval: always` | nothing lost | what other replicas do not have |
 //! | it comes back empty | — | noticed by a mark; sent again from the copies here | the same | the same | the same |
 //! | order of one sender | kept | kept | kept | kept | kept |

@@ -12,7 +12,7 @@ use super::mail::{self, ago};
 use super::mail_bus::{self, BusArgs};
 use super::{Example, Manual, Out, Result, Status, Tool};
 use crate::bus::breaker::Trouble;
-use crate::bus::migrate::migrate;
+use crate::bus::migrate::{self, migrate};
 use crate::bus::outbox::Report;
 use crate::bus::{self, Address, Outbox, PATIENCE, custody, figures, road};
 use crate::event::{Event, What};
@@ -30,7 +30,10 @@ back, the next sender takes along what waited, oldest first. No message passes o
 the order of one sender to one mailbox stands; a second copy is dropped by its id.
 
 *drain* does the same without a message to send: after an outage in a quiet swarm, from cron, or \
-with `--follow` as a process of its own. Any number may run at once.
+with `--follow` as a process of its own. Any number may run at once. With `--degrade-after`, what a bus \
+that has been away for so long may not have delivered goes to the mailboxes of this machine by files, \
+in order; what the bus has of it then comes a second time, and is dropped by its id. Agents on other \
+machines get theirs when the bus is back.
 
 *bridge* joins the mailboxes of this machine with a bus, for a swarm on two hosts whose agents use \
 files: mail to the names of `--there` goes to the bus, mail on the bus for the names of `--here` \
@@ -44,7 +47,8 @@ not overruled.
 
 *auto* moves it when the figures say so, if `swarm.toml` has `auto = true` and a `url`: to the bus \
 when in 3 of the last 5 minutes more than 1000 messages were sent in a second, or one in a thousand \
-failed, or a mailbox held more than 10000; back to files when the bus has been away for 30 \
+failed, a mailbox held more than 10000, or 1 of 100 waited longer for its reader than \
+`may_wait_ms` allows; back to files when the bus has been away for 30 \
 seconds, or half an hour was quiet. Two minutes pass between two moves. Each is written to the \
 journal with its figures. It looks once, or with `--follow` every few seconds.
 
@@ -53,8 +57,9 @@ cut there may cost. *stats* sums up the figures of sends and receipts.
 
 *What a bus cannot promise*: Redis loses its last second in a power cut unless appendfsync is \
 always, and everything with appendonly off; NATS up to two minutes unless sync_interval is always; \
-Kafka what no replica has. RabbitMQ's quorum queues are on disk. A server that comes back empty is \
-noticed by a mark that is gone, and what it had confirmed is sent again from copies (the last \
+Kafka what no replica has. RabbitMQ's quorum queues are on disk, but one that is made in the moment \
+of a crash may stay without a leader (3.10): what is for that mailbox waits in the outbox until the \
+queue is deleted. A server that comes back empty is noticed by a mark that is gone, and what it had confirmed is sent again from copies (the last \
 some hundred of each mailbox, at least those it still held). Two hosts that read the same mailbox \
 at once get each message at least once, in no promised order.",
     input: "\
@@ -96,6 +101,15 @@ $ spore-relay drain || echo \"status $?\"
 spore-relay: redis://127.0.0.1:1 is away: connection refused
 redis://127.0.0.1:1	sent 0	waiting 1
 status 75
+$ spore-send --as boss --to kiro-2 --create --via redis://127.0.0.1:1 -m 'to one here'
+[..]
+$ spore-recv --as kiro-2 --create || echo \"status $?\"
+status 1
+$ spore-relay drain --degrade-after 5ms 2>/dev/null || echo \"status $?\"
+redis://127.0.0.1:1	sent 0	waiting 1	by files 1
+status 75
+$ spore-recv --as kiro-2 --raw | tail -1
+to one here
 ",
         },
         Example {
@@ -126,9 +140,9 @@ bridged	1 out	0 in
             says: "Rates, percentiles and failures",
             session: "\
 $ spore-relay stats --since 1h
-received	file	1 messages[..]
+received	file	2 messages[..]
 sent	file	[..]
-sent	redis	1 messages[..]
+sent	redis	2 messages[..]
 $ spore-relay auto -C . --root app.swarm || echo \"status $?\"
 status 1
 $ spore-relay drain --follow --timeout 10ms || echo \"status $?\"
@@ -181,6 +195,10 @@ struct Shown {
 struct Drain {
     #[command(flatten)]
     shown: Shown,
+
+    /// Deliver to mailboxes on this machine by files when the bus has been away for so long
+    #[arg(long, value_name = "DUR", value_parser = args::duration)]
+    degrade_after: Option<Duration>,
 
     #[command(flatten)]
     going: Going,
@@ -345,6 +363,7 @@ impl Drain {
             let by = end.map_or(far, |end| end.max(Instant::now() + PATIENCE));
             let report = outbox.drain(&names, by, !self.going.follow);
             mail_bus::say(TOOL, outbox.address(), &report);
+            let by_files = self.degrade(root, &outbox)?;
             let waiting: usize = outbox.counts()?.iter().map(|(_, waiting, _)| waiting).sum();
             if let Some(trouble) = &report.trouble
                 && (!self.going.follow || !trouble.mends())
@@ -353,21 +372,42 @@ impl Drain {
                 error::say(&format!("{TOOL}: {trouble}\n"));
             }
             status = status.and(of(&report, waiting));
-            if self.going.follow && report.confirmed == 0 {
+            if self.going.follow && report.confirmed + by_files == 0 {
                 continue;
             }
             let address = outbox.address().to_string();
-            let plain = format!("{address}\tsent {}\twaiting {waiting}", report.confirmed);
+            let mut plain = format!("{address}\tsent {}\twaiting {waiting}", report.confirmed);
+            if by_files > 0 {
+                plain.push_str(&format!("\tby files {by_files}"));
+            }
             let fields = [
                 ("bus", json!(address)),
                 ("sent", json!(report.confirmed)),
                 ("again", json!(report.again)),
                 ("refused", json!(report.refused.len())),
+                ("by_files", json!(by_files)),
                 ("waiting", json!(waiting)),
             ];
             self.shown.print(out, "drained", &fields, &plain)?;
         }
         Ok(status)
+    }
+}
+
+impl Drain {
+    /// Delivers by files what a bus that is away too long may not have delivered; says how many
+    /// messages had waited.
+    fn degrade(&self, root: &Root, outbox: &Outbox) -> Result<usize> {
+        let now = Clock::Kernel.now().micros / 1000;
+        let trouble = outbox.breaker().read();
+        let away = trouble.map(|trouble| now.saturating_sub(trouble.since_ms));
+        let (Some(after), Some(away)) = (self.degrade_after, away) else {
+            return Ok(0);
+        };
+        if u128::from(away) < after.as_millis() {
+            return Ok(0);
+        }
+        Ok(migrate::by_files(root, outbox)?)
     }
 }
 
@@ -605,7 +645,8 @@ impl Auto {
         let Some(address) = road::address(url)? else {
             return Ok(Status::No);
         };
-        let situation = figures::situation(root, &address, Clock::Kernel.now().micros / 1000)?;
+        let now_ms = Clock::Kernel.now().micros / 1000;
+        let situation = figures::situation(root, &address, config.bus.may_wait_ms, now_ms)?;
         let (to, why) = match advise(&situation) {
             Advice::Stay => return Ok(Status::No),
             Advice::ToBus(why) => (Some(&address), why),

@@ -70,6 +70,7 @@
 //! [bus]
 //! url = "redis://127.0.0.1:6379/0"      # otherwise files
 //! auto = false                          # move by the measured traffic
+//! may_wait_ms = 500                     # and when 1 message of 100 waits longer for its reader
 //!
 //! [grammar]                             # more verbs and nouns, as in protocol-parse(1)
 //! file = "grammar.toml"                 # or the tables themselves: [grammar.verbs.brew] …
@@ -373,6 +374,8 @@ pub struct Bus {
     pub url: Option<String>,
     /// Whether the swarm moves by its measured traffic.
     pub auto: bool,
+    /// The longest that messages may wait to be read, in milliseconds, before `auto` moves it.
+    pub may_wait_ms: Option<u64>,
 }
 
 impl Config {
@@ -551,7 +554,7 @@ mod tests {
         let far = refused("[bus]\nzebra = 1\n");
         assert_eq!(
             far,
-            "swarm.toml:2:1: unknown key \"zebra\", known are url, auto"
+            "swarm.toml:2:1: unknown key \"zebra\", known are url, auto, may_wait_ms"
         );
     }
 
