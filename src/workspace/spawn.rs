@@ -1,7 +1,7 @@
 //! Making worktrees: all of them or none.
 //!
 //! First everything is decided ([`super::plan`]), then written down ([`super::journal`]), then done
-//! (files: [`super::contents`]); [`super::settle`] takes back, or completes, what a killed spawn left.
+//! (files in `contents`); `settle` takes back, or completes, what a killed spawn left.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
