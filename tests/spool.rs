@@ -568,6 +568,11 @@ fn a_watch_wakes_for_mail_in_any_lane_and_survives_a_new_mailbox() {
 fn pruning_removes_old_days_and_nothing_that_waits() {
     let p = place();
     let mailbox = p.spool.create(&name("kiro-1")).unwrap();
+    // Made with the mailbox, and of today; here it is another day.
+    let done = p.mail.join("kiro-1/done");
+    for today in names(&done) {
+        fs::remove_dir(done.join(today)).unwrap();
+    }
     let clock = noon();
     for _ in 0..3 {
         mailbox.deliver(clock.id(), b"x", &Post::default()).unwrap();
@@ -583,6 +588,6 @@ fn pruning_removes_old_days_and_nothing_that_waits() {
     assert_eq!(week.messages, 0);
     assert_eq!(mailbox.prunable(86_400, clock.now()).unwrap().messages, 2);
     assert_eq!(mailbox.prune(86_400, clock.now()).unwrap().messages, 2);
-    assert_eq!(names(&p.mail.join("kiro-1/done")), ["2026-11-26"]);
+    assert_eq!(names(&done), ["2026-11-26"]);
     assert_eq!(mailbox.list().unwrap().len(), 1);
 }
