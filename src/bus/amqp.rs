@@ -20,10 +20,11 @@ use amqprs::tls::TlsAdaptor;
 use amqprs::{Ack, BasicProperties, Cancel, CloseChannel, FieldTable, FieldValue, Nack, Return};
 use tokio::sync::mpsc;
 
+use super::reading::{by_io, by_words, parcel};
 use super::runtime::Runtime;
 use super::{
     Address, Away, CONNECT, Delivery, Error, LIMIT, PATIENCE, Parcel, Published, Transport, WINDOW,
-    by_io, by_words, left, parcel,
+    left,
 };
 use crate::id::AgentName;
 

@@ -18,10 +18,10 @@ use krafka::error::{ErrorCode, KrafkaError};
 use krafka::network::{ConnectionConfig, ConnectionPool, ConnectionRetryConfig};
 use krafka::producer::{Acks, Producer, ProducerRecord};
 
+use super::reading::{by_io, by_words, parcel};
 use super::runtime::Runtime;
 use super::{
-    Address, Away, CONNECT, Delivery, Error, PATIENCE, Parcel, Published, Transport, by_io,
-    by_words, left, parcel,
+    Address, Away, CONNECT, Delivery, Error, PATIENCE, Parcel, Published, Transport, left,
 };
 use crate::id::AgentName;
 

@@ -21,10 +21,10 @@ use async_nats::jetstream::{Context, Message};
 use async_nats::{Client, ConnectErrorKind, ConnectOptions};
 use futures_util::StreamExt;
 
+use super::reading::{by_words, parcel};
 use super::runtime::Runtime;
 use super::{
-    Address, Away, CONNECT, Delivery, Error, LIMIT, PATIENCE, Parcel, Published, Transport,
-    by_words, left, parcel,
+    Address, Away, CONNECT, Delivery, Error, LIMIT, PATIENCE, Parcel, Published, Transport, left,
 };
 use crate::id::AgentName;
 

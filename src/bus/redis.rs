@@ -16,9 +16,9 @@ use redis::{
     RedisConnectionInfo, RedisError, ServerErrorKind, TlsCertificates, Value,
 };
 
+use super::reading::{by_io, by_words, parcel};
 use super::{
-    Address, Away, CONNECT, Delivery, Error, LIMIT, PATIENCE, Parcel, Published, Transport, by_io,
-    by_words, left, parcel,
+    Address, Away, CONNECT, Delivery, Error, LIMIT, PATIENCE, Parcel, Published, Transport, left,
 };
 use crate::id::AgentName;
 
