@@ -3,35 +3,26 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde_json::Value;
 use sporekit::assign::{self, Agent, Effort, Options};
 use sporekit::task::lint::{self, Absent, Given, Policy};
 use sporekit::task::{self, Format, Order, merge};
 
+use crate::place::feed;
+
 /// What a command said: status, standard output, standard error.
 fn run(dir: &Path, args: &[&str], input: &str) -> (i32, String, String) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_swarm-assign"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_swarm-assign"));
+    command
         .args(args)
         .current_dir(dir)
         .env_remove("SPORE_ROOT")
         .env_remove("SPORE_AGENT")
-        .env("GIT_CEILING_DIRECTORIES", "/")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(input.as_bytes())
-        .unwrap();
-    let output = child.wait_with_output().unwrap();
+        .env("GIT_CEILING_DIRECTORIES", "/");
+    let output = feed(&mut command, input);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (
         output.status.code().unwrap_or(-1),

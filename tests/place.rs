@@ -2,9 +2,28 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
+
+/// Runs a command with this on its standard input.
+pub(crate) fn feed(command: &mut Command, input: &str) -> Output {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.as_bytes())
+        .unwrap();
+    child.wait_with_output().unwrap()
+}
 
 /// A repository in a directory of its own, with a known git around it.
 pub(crate) struct Place {
@@ -115,6 +134,15 @@ impl Place {
         let output = self.spawning(args).output().unwrap();
         assert_eq!(output.status.code(), Some(status), "{args:?}: {output:?}");
         String::from_utf8(output.stderr).unwrap()
+    }
+
+    /// How many names stand beside the worktrees that only a command at work may have there.
+    pub(crate) fn half_made(&self) -> usize {
+        let trees = fs::read_dir(self.top.join("app.swarm/wt")).unwrap();
+        let names = trees.map(|entry| entry.unwrap().file_name());
+        names
+            .filter(|name| name.as_bytes().starts_with(b"."))
+            .count()
     }
 
     /// Everything that a spawn could leave: branches, entries, names under the root.

@@ -496,16 +496,7 @@ fn a_kill_at_any_time_loses_nothing_and_the_next_command_completes_or_leaves_it(
                 "step {step}"
             );
         }
-        let wt = fs::read_dir(place.top.join("app.swarm/wt")).unwrap();
-        let hidden = wt.filter(|entry| {
-            entry
-                .as_ref()
-                .unwrap()
-                .file_name()
-                .as_bytes()
-                .starts_with(b".")
-        });
-        assert_eq!(hidden.count(), 0, "step {step}");
+        assert_eq!(place.half_made(), 0, "step {step}");
     }
     assert_eq!(place.git("app", "fsck --strict --no-dangling"), "");
 }
@@ -553,16 +544,7 @@ fn killed_at_any_system_call_that_changes_something_it_loses_nothing() {
                 "killed at call {when}"
             );
         }
-        let wt = fs::read_dir(place.top.join("app.swarm/wt")).unwrap();
-        let hidden = wt.filter(|entry| {
-            entry
-                .as_ref()
-                .unwrap()
-                .file_name()
-                .as_bytes()
-                .starts_with(b".")
-        });
-        assert_eq!(hidden.count(), 0, "killed at call {when}");
+        assert_eq!(place.half_made(), 0, "killed at call {when}");
         if ended {
             break;
         }

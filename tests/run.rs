@@ -16,6 +16,8 @@ use sporekit::swarm::Journal;
 use sporekit::swarm::hold::{Hold, Holds, How, Whom};
 use sporekit::swarm::root::{Options, Root};
 
+use crate::place::feed;
+
 /// One recorded case: what is known, and what it must be judged to be.
 #[derive(Default)]
 struct Case {
@@ -282,7 +284,7 @@ impl Place {
             r#"{{"plan_id":"p","agents":[{{"name":"a1"}},{{"name":"a2"}}],"tasks":[{}]}}"#,
             tasks.join(",")
         );
-        place.feed(place.command("swarm-assign").arg("adopt"), &plan);
+        feed(place.command("swarm-assign").arg("adopt"), &plan);
         place
     }
 
@@ -328,22 +330,6 @@ impl Place {
         command
     }
 
-    fn feed(&self, command: &mut Command, input: &str) -> Output {
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(input.as_bytes())
-            .unwrap();
-        child.wait_with_output().unwrap()
-    }
-
     /// `agent-run` of `a1` with options, on a task, by a script of `fake-agent`.
     fn agent_run(&self, options: &[&str], script: &str) -> Command {
         let mut command = self.command("agent-run");
@@ -355,7 +341,7 @@ impl Place {
     }
 
     fn run(&self, options: &[&str], script: &str, task: &str) -> (Outcome, String) {
-        let output = self.feed(&mut self.agent_run(options, script), task);
+        let output = feed(&mut self.agent_run(options, script), task);
         let text = String::from_utf8(output.stdout).unwrap();
         let error = String::from_utf8(output.stderr).unwrap();
         let outcome =
@@ -587,7 +573,7 @@ fn the_command_finds_who_it_is_and_output_is_kept_whole() {
         "echo $SPORE_AGENT $SPORE_TASK $SPORE_EPOCH $SPORE_RUN $PORT_BASE; pwd; git rev-parse --abbrev-ref HEAD; \
          test -d $TMPDIR && echo tmp; cat; head -c 3000000 /dev/zero | tr '\\0' x; echo oops >&2; ps -o sid= -p $$ | tr -d ' '; echo $$",
     );
-    let output = place.feed(&mut command, &given);
+    let output = feed(&mut command, &given);
     assert!(output.status.success(), "{output:?}");
     let out = fs::read_to_string(place.top.join("app.swarm/runs/a1-1/transcript.out")).unwrap();
     let begun = format!(
@@ -606,14 +592,14 @@ fn the_command_finds_who_it_is_and_output_is_kept_whole() {
 fn one_run_at_a_time_in_a_tree_and_only_for_its_own_agent() {
     let place = Place::with_tasks(&["1"]);
     let child = place.start(&["--grace", "100ms"], "write started x; hang", "started");
-    let busy = place.feed(&mut place.agent_run(&[], "work"), "x");
+    let busy = feed(&mut place.agent_run(&[], "work"), "x");
     assert_eq!(busy.status.code(), Some(75), "{busy:?}");
     signal(&child, "TERM");
     child.wait_with_output().unwrap();
 
     let status = |args: &[&str], input: &str| {
         let mut command = place.command("agent-run");
-        let output = place.feed(command.args(args).args(["--", "true"]), input);
+        let output = feed(command.args(args).args(["--", "true"]), input);
         (
             output.status.code().unwrap(),
             String::from_utf8(output.stderr).unwrap(),
@@ -630,10 +616,10 @@ fn one_run_at_a_time_in_a_tree_and_only_for_its_own_agent() {
     let mut here = place.command("agent-run");
     here.current_dir(place.tree("a2"))
         .args(["--agent", "a1", "--", "true"]);
-    assert_eq!(place.feed(&mut here, "x").status.code(), Some(5));
+    assert_eq!(feed(&mut here, "x").status.code(), Some(5));
     let mut missing = place.command("agent-run");
     missing.args(["--agent", "a1", "--", "/no/such/program"]);
-    assert_eq!(place.feed(&mut missing, "x").status.code(), Some(127));
+    assert_eq!(feed(&mut missing, "x").status.code(), Some(127));
 }
 
 #[test]
@@ -697,7 +683,7 @@ fn who_is_held_does_not_begin_and_a_stop_ends_what_runs() {
     let place = Place::new();
     let hold = place.top.join("app.swarm/hold");
     fs::write(&hold, "pause\n").unwrap();
-    let output = place.feed(&mut place.agent_run(&[], "work"), "x");
+    let output = feed(&mut place.agent_run(&[], "work"), "x");
     assert_eq!(output.status.code(), Some(75), "{output:?}");
     fs::remove_file(&hold).unwrap();
     let child = place.start(
@@ -762,7 +748,7 @@ fn memory_turns_and_money_have_limits() {
         "--grace",
         "100ms",
     ]);
-    let output = place.feed(&mut command, "x");
+    let output = feed(&mut command, "x");
     let outcome = Outcome::read(String::from_utf8(output.stdout).unwrap().trim()).unwrap();
     assert_eq!((outcome.word, outcome.turns), (Word::OverBudget, Some(10)));
 }
@@ -874,7 +860,7 @@ fn money_that_a_command_tells_as_it_goes_ends_its_run() {
     let mut command = place.command("agent-run");
     command.args(["--agent", "a1", "--command", "fake", "--grace", "100ms"]);
     command.args(["--max-usd", "0.0005"]);
-    let output = place.feed(&mut command, "x");
+    let output = feed(&mut command, "x");
     let outcome = Outcome::read(String::from_utf8(output.stdout).unwrap().trim()).unwrap();
     assert_eq!(outcome.word, Word::OverBudget, "{outcome:?}");
     assert!(outcome.reason.contains("US dollars"), "{outcome:?}");

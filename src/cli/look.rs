@@ -266,6 +266,7 @@ fn ahead(
         return;
     };
     let until = Instant::now() + AT_MOST;
+    let commits = glance::Commits::of(repository);
     let mut sides = Vec::new();
     let mut bases: Vec<&str> = trees.iter().map(|tree| &*tree.notes.base).collect();
     bases.sort_unstable();
@@ -273,7 +274,7 @@ fn ahead(
     // Where all began is where all will go; with more than one base, they are only compared.
     if let [base] = *bases {
         let name = base.trim_start_matches("refs/heads/");
-        let commit = glance::commit_at(repository, &format!("refs/heads/{name}"));
+        let commit = commits.at(&format!("refs/heads/{name}"));
         sides.extend(commit.map(|commit| Side {
             name: name.to_owned(),
             commit,
@@ -287,7 +288,7 @@ fn ahead(
         let name = tree.identity.agent.to_string();
         match glance.and_then(|glance| glance.at) {
             // The commits of a clone may not be here.
-            Some((commit, changed)) if glance::commit_at(repository, &commit).is_some() => {
+            Some((commit, changed)) if commits.at(&commit).is_some() => {
                 sides.push(Side {
                     name,
                     commit,

@@ -11,6 +11,7 @@ use super::error::{Failure, say};
 use super::output::shown;
 use super::{Example, Manual, Out, Result, Status, Tool, input};
 use crate::action::Wire;
+use crate::integrate::candidate::Passed;
 use crate::integrate::run::{self, Outcome, Request};
 use crate::integrate::{self, bundle, check, report};
 use crate::swarm::config::{MergeMode, MergeOrder, MergePolicy};
@@ -238,14 +239,7 @@ impl Tool for Args {
                 let commit = &candidate.head[..candidate.head.len().min(12)];
                 writeln!(out, "exported\t{}\t{commit}", shown(&candidate.branch))?;
             }
-            for passed in &passed {
-                writeln!(
-                    out,
-                    "passed\t{}\t{}",
-                    shown(&passed.branch),
-                    shown(&passed.why)
-                )?;
-            }
+            passed_over(&passed, out)?;
             if !self.quiet {
                 say(&format!("{bytes} bytes\n"));
             }
@@ -483,7 +477,11 @@ fn write_plain(outcome: &Outcome, out: &mut Out) -> Result<()> {
             shown(&why)
         )?;
     }
-    for passed in &outcome.passed {
+    passed_over(&outcome.passed, out)
+}
+
+fn passed_over(passed: &[Passed], out: &mut Out) -> Result<()> {
+    for passed in passed {
         writeln!(
             out,
             "passed\t{}\t{}",

@@ -228,12 +228,11 @@ pub fn import(root: &Root, git: &Git, file: &Path) -> Result<Vec<Imported>, Erro
             .map(str::parse::<AgentName>)
             .transpose();
         agent.map_err(|error| wrong(&error.to_string()))?;
-        let hex = branch.commit.bytes().all(|byte| byte.is_ascii_hexdigit());
         let reference = branch
             .reference
             .strip_prefix("refs/")
             .is_some_and(|rest| check_branch(rest).is_ok());
-        if !hex || branch.commit.len() < 40 || !reference {
+        if !is_commit_id(&branch.commit) || !reference {
             return Err(wrong("it names something that is no commit or no branch"));
         }
     }
@@ -268,18 +267,8 @@ fn bring(
     for (number, branch) in header.branches.iter().enumerate() {
         let aside = format!("refs/spore/import/{id}/{number}");
         let both = format!("+{}:{aside}", branch.reference);
-        git.bytes(&[
-            "-c",
-            "transfer.fsckObjects=true",
-            "-c",
-            "fetch.fsckObjects=true",
-            "fetch",
-            "--quiet",
-            "--no-tags",
-            "--no-write-fetch-head",
-            &path,
-            &both,
-        ])?;
+        let checked = ["transfer.fsckObjects=true", "fetch.fsckObjects=true"];
+        merge::fetch(&git, &checked, &path, &both)?;
         let is = merge::commit_of(&git, &aside)?.unwrap_or_default();
         git.bytes(&["update-ref", "-d", &aside])?;
         if is != branch.commit {
@@ -339,6 +328,11 @@ fn name_it(git: &Git, branch: &str, commit: &str) -> Result<String, Error> {
     })
 }
 
+/// Whether a text has the form of a whole commit id, of any hash.
+fn is_commit_id(text: &str) -> bool {
+    text.len() >= 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// Whether the commits are what an outcome says: its last one in the branch, as many, with as many
 /// files.
 fn bears_out(git: &Git, branch: &Branch, outcome: &str) -> Result<Result<(), String>, Error> {
@@ -358,8 +352,7 @@ fn bears_out(git: &Git, branch: &Branch, outcome: &str) -> Result<Result<(), Str
     let (Some(base), Some(head)) = (&said.base, &said.head) else {
         return Ok(Err(format!("{run}: says nothing that can be replayed")));
     };
-    let hex = |commit: &str| commit.len() >= 40 && commit.bytes().all(|b| b.is_ascii_hexdigit());
-    if !hex(base) || !hex(head) {
+    if !is_commit_id(base) || !is_commit_id(head) {
         return Ok(Err(format!("{run}: names no commits")));
     }
     let is_in = git.output(&["merge-base", "--is-ancestor", head, &branch.commit])?;

@@ -229,14 +229,7 @@ fn fetched(git: &Git, tree: &Tree) -> Result<String, Error> {
     let name = format!("refs/spore/clones/{}", tree.identity.agent);
     let path = tree.git_dir.to_string_lossy();
     let both = format!("+HEAD:{name}");
-    git.unguarded().bytes(&[
-        "fetch",
-        "--quiet",
-        "--no-tags",
-        "--no-write-fetch-head",
-        &path,
-        &both,
-    ])?;
+    merge::fetch(&git.unguarded(), &[], &path, &both)?;
     Ok(name)
 }
 

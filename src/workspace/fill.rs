@@ -370,7 +370,8 @@ fn open_dir(base: std::os::fd::BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, E
     rustix::fs::openat(base, OsStr::from_bytes(name), flags, Mode::empty())
 }
 
-fn parent(path: &[u8]) -> &[u8] {
+/// The directory that a path of an index is in; empty at the top.
+pub(super) fn parent(path: &[u8]) -> &[u8] {
     match path.iter().rposition(|byte| *byte == b'/') {
         Some(slash) => &path[..slash],
         None => b"",

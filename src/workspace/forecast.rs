@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use git2::{MergeFileInput, MergeFileOptions, ObjectType, Oid, Repository};
 
-use super::fill::in_parallel;
+use super::fill::{in_parallel, parent};
 use super::merge::{self, Merge};
 use super::{Error, Git, Tree, scan};
 use crate::swarm;
@@ -149,6 +149,15 @@ struct Entry {
     oid: Oid,
 }
 
+impl Entry {
+    fn in_tree(tree: &git2::Tree<'_>, path: &Path) -> Option<Entry> {
+        tree.get_path(path).ok().map(|entry| Entry {
+            mode: u32::try_from(entry.filemode()).unwrap_or_default(),
+            oid: entry.id(),
+        })
+    }
+}
+
 /// A path that a working tree changed, and what is there now.
 type Uncommitted = (Vec<u8>, Option<Entry>);
 
@@ -271,10 +280,7 @@ fn uncommitted(
     let mut found = Vec::new();
     for path in changed {
         let relative = Path::new(OsStr::from_bytes(&path));
-        let was = head.get_path(relative).ok().map(|entry| Entry {
-            mode: u32::try_from(entry.filemode()).unwrap_or_default(),
-            oid: entry.id(),
-        });
+        let was = Entry::in_tree(&head, relative);
         let file = tree.path.join(relative);
         let Ok(meta) = fs::symlink_metadata(&file) else {
             found.extend(was.is_some().then_some((path, None)));
@@ -348,13 +354,7 @@ fn since(
     for (path, now) in uncommitted {
         let was = match changes.get(path) {
             Some((was, _)) => was.clone(),
-            None => from
-                .get_path(Path::new(OsStr::from_bytes(path)))
-                .ok()
-                .map(|entry| Entry {
-                    mode: u32::try_from(entry.filemode()).unwrap_or_default(),
-                    oid: entry.id(),
-                }),
+            None => Entry::in_tree(&from, Path::new(OsStr::from_bytes(path))),
         };
         if was == *now {
             changes.remove(path);
@@ -363,11 +363,6 @@ fn since(
         }
     }
     Ok(changes)
-}
-
-fn parent(path: &[u8]) -> &[u8] {
-    let slash = path.iter().rposition(|byte| *byte == b'/');
-    &path[..slash.unwrap_or(0)]
 }
 
 /// The files in which two sides conflict; none where file by file is not enough to say.

@@ -60,11 +60,20 @@ pub fn clean_at(top: &Path) -> Option<String> {
         .then(|| head.to_string())
 }
 
-/// The commit that a revision names in a repository, if it is there and libgit2 can tell.
-pub fn commit_at(repository: &swarm::Repository, revision: &str) -> Option<String> {
-    let repository = Repository::open(&repository.common_dir).ok()?;
-    let found = repository.revparse_single(revision).ok()?;
-    Some(found.peel_to_commit().ok()?.id().to_string())
+/// The commits of a repository, as far as libgit2 can tell.
+pub struct Commits(Option<Repository>);
+
+impl Commits {
+    /// Opens the repository.
+    pub fn of(repository: &swarm::Repository) -> Commits {
+        Commits(Repository::open(&repository.common_dir).ok())
+    }
+
+    /// The commit that a revision names, if it is there.
+    pub fn at(&self, revision: &str) -> Option<String> {
+        let found = self.0.as_ref()?.revparse_single(revision).ok()?;
+        Some(found.peel_to_commit().ok()?.id().to_string())
+    }
 }
 
 fn one(tree: &Tree) -> Result<Glance, Error> {

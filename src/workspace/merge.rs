@@ -252,6 +252,15 @@ pub fn commit_of(git: &Git, revision: &str) -> Result<Option<String>, Error> {
     git.ask(&["rev-parse", "-q", "--verify", "--end-of-options", &peeled])
 }
 
+/// Takes what `refspec` names out of another repository or a bundle, without a trace but the ref;
+/// `config` are settings for this one command, each as `NAME=VALUE`.
+pub fn fetch(git: &Git, config: &[&str], from: &str, refspec: &str) -> Result<(), Error> {
+    let mut args: Vec<&str> = config.iter().flat_map(|line| ["-c", line]).collect();
+    args.extend(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head"]);
+    args.extend([from, refspec]);
+    git.bytes(&args).map(drop)
+}
+
 /// Moves a ref from `old` to `new`, only if it still is at `old`. Says whether it did.
 ///
 /// # Errors
