@@ -48,6 +48,12 @@ use serde_json::value::RawValue;
 /// The version of the lines that this room writes.
 pub const VERSION: u32 = 1;
 
+/// A time as events carry it (RFC 3339), in milliseconds since 1970.
+pub fn millis(time: &str) -> Option<i64> {
+    let time: jiff::Timestamp = time.parse().ok()?;
+    Some(time.as_millisecond())
+}
+
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {

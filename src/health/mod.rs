@@ -32,7 +32,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use crate::action::json::{Object, Value};
 use crate::action::model::{HealthIndicator, ModuleStatus};
 use crate::action::time::Timestamp;
-use crate::event::{Phase, RunState, State, Then};
+use crate::event::{Phase, RunState, State, Then, millis};
 pub use until::{Until, UntilError};
 
 /// What was seen beside the journal, at one moment.
@@ -1037,12 +1037,6 @@ fn number(count: Option<u64>) -> Value {
 fn timestamp(ms: i64) -> Option<Timestamp> {
     let micros = u32::try_from(ms.rem_euclid(1000)).ok()? * 1000;
     Timestamp::from_unix(ms.div_euclid(1000), micros)
-}
-
-/// An RFC 3339 time in milliseconds since 1970.
-fn millis(time: &str) -> Option<i64> {
-    let time: jiff::Timestamp = time.parse().ok()?;
-    Some(time.as_millisecond())
 }
 
 /// A length of time as people read it: `4s`, `12m`, `3h05m`, `2d`.

@@ -355,8 +355,7 @@ fn bears_out(git: &Git, branch: &Branch, outcome: &str) -> Result<Result<(), Str
     if !is_commit_id(base) || !is_commit_id(head) {
         return Ok(Err(format!("{run}: names no commits")));
     }
-    let is_in = git.output(&["merge-base", "--is-ancestor", head, &branch.commit])?;
-    if !is_in.status.success() {
+    if !merge::is_ancestor(git, head, &branch.commit)? {
         return Ok(Err(format!(
             "{run}: its commit {head} is not in the branch"
         )));

@@ -157,7 +157,7 @@ fn look(
         1 => ", 1 file is not committed".to_owned(),
         n => format!(", {n} files are not committed"),
     };
-    if is_ancestor(git, &head, ground.into)? {
+    if merge::is_ancestor(git, &head, ground.into)? {
         let landed = ground.records.iter().any(|record| {
             record.r#type == "landed" && record.branch == branch && record.commit == head
         });
@@ -236,11 +236,6 @@ fn fetched(git: &Git, tree: &Tree) -> Result<String, Error> {
 fn found_already(found: &Found, branch: &str) -> bool {
     found.ready.iter().any(|ready| ready.branch == branch)
         || found.passed.iter().any(|passed| passed.branch == branch)
-}
-
-fn is_ancestor(git: &Git, ancestor: &str, of: &str) -> Result<bool, Error> {
-    let output = git.output(&["merge-base", "--is-ancestor", ancestor, of])?;
-    Ok(output.status.success())
 }
 
 fn uncommitted(tree: &Tree) -> Result<usize, Error> {

@@ -73,8 +73,7 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn is_in(&self, commit: &str, of: &str) -> Result<bool, Error> {
-        let args = ["merge-base", "--is-ancestor", commit, of];
-        Ok(self.git.output(&args)?.status.success())
+        Ok(merge::is_ancestor(self.git, commit, of)?)
     }
 
     /// A branch landed if the journal says so, the target has the commit, the commit has the

@@ -409,12 +409,7 @@ impl Look<'_> {
             commit,
         ];
         let said = self.git.text(&args)?;
-        let is_in = |branch: &str| -> Result<bool, Error> {
-            let output = self
-                .git
-                .output(&["merge-base", "--is-ancestor", commit, branch])?;
-            Ok(output.status.success())
-        };
+        let is_in = |branch: &str| merge::is_ancestor(self.git, commit, branch);
         let name = if let Some(agent) = said.lines().next().filter(|line| !line.is_empty()) {
             agent.to_owned()
         } else if let (1, Some(agent)) = (side, self.agent) {
@@ -524,8 +519,7 @@ pub fn clear(
         let Some(commit) = merge::commit_of(git, &full)? else {
             continue;
         };
-        let args = ["merge-base", "--is-ancestor", &commit, into];
-        let landed = git.output(&args)?.status.success();
+        let landed = merge::is_ancestor(git, &commit, into)?;
         let done = landed || commit == record.handed_commit;
         if done && merge::checkouts(git, &full)?.is_empty() {
             let line = format!("delete {full} {commit}\n");

@@ -158,11 +158,7 @@ pub fn settle(root: &Root, git: &Git) -> Result<Option<String>, Error> {
         Ok(landing) => landing,
         Err(error) => return Err(Error::at(&note)(error.into())),
     };
-    let is_in = git
-        .output(&["merge-base", "--is-ancestor", &landing.new, &landing.into])?
-        .status
-        .success();
-    let said = if is_in {
+    let said = if merge::is_ancestor(git, &landing.new, &landing.into)? {
         let written = record::all(root)?;
         let missing: Vec<Record> = landing
             .records

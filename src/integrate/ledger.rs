@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::Error;
-use crate::event::What;
+use crate::event::{What, millis};
 use crate::swarm::{Journal, Root, files};
 
 /// One agent's part.
@@ -82,11 +82,6 @@ pub fn parts(root: &Root, since: &str, until: &str) -> Result<Vec<Part>, Error> 
         }
     });
     Ok(parts.filter(|part| part.runs > 0).collect())
-}
-
-fn millis(time: &str) -> Option<i64> {
-    let time: jiff::Timestamp = time.parse().ok()?;
-    Some(time.as_millisecond())
 }
 
 /// What a run says it cost.

@@ -8,7 +8,7 @@ use super::journal;
 use super::lease::is_over;
 use super::{Config, Holder, holder::Life};
 use crate::assign;
-use crate::event::{Lease, Phase, State};
+use crate::event::{Lease, Phase, State, millis};
 
 /// As many failures as make a new plan leave a task to people.
 const GIVEN_UP: u32 = 3;
@@ -112,11 +112,6 @@ fn died(lease: &Lease) -> bool {
         .as_ref()
         .and_then(|text| text.parse::<Holder>().ok());
     holder.is_some_and(|holder| holder.life() == Life::Dead)
-}
-
-fn millis(time: &str) -> Option<i64> {
-    let time: jiff::Timestamp = time.parse().ok()?;
-    Some(time.as_millisecond())
 }
 
 #[cfg(test)]

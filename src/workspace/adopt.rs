@@ -8,7 +8,7 @@ use super::base::Base;
 use super::journal::{self, Item, Phase};
 use super::spawn::{Ground, Request, Spawned};
 use super::tree::{self, Notes};
-use super::{Error, Git, Tree, environment, guard, landed, settle};
+use super::{Error, Git, Tree, environment, guard, merge, settle};
 use crate::id::{self, AgentName};
 use crate::swarm::{Identity, Root};
 use crate::theme::Scheme;
@@ -97,7 +97,7 @@ pub fn adopt(
                 slot,
                 epoch: 1,
                 branch: stray.branch,
-                base: parted.or(landed::commit(&git, "HEAD")?),
+                base: parted.or(merge::commit_of(&git, "HEAD")?),
                 colour: Some(Scheme::of_slot(slot).name()),
                 port_base: environment::port_base(request.ports, slot),
                 ports: Some(request.ports.size),

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Error, Git};
+use super::{Error, Git, merge};
 
 /// Above this many paths a search is not narrowed to them: a command line has an end.
 const MANY: usize = 500;
@@ -23,11 +23,13 @@ const MANY: usize = 500;
 /// When git cannot be run. A revision that does not exist has not landed.
 pub fn has_landed(git: &Git, target: &str, branch: &str) -> Result<bool, Error> {
     let git = git.offline();
-    let (Some(target), Some(branch)) = (commit(&git, target)?, commit(&git, branch)?) else {
+    let (Some(target), Some(branch)) = (
+        merge::commit_of(&git, target)?,
+        merge::commit_of(&git, branch)?,
+    ) else {
         return Ok(false);
     };
-    let ancestor = ["merge-base", "--is-ancestor", &branch, &target];
-    if git.output(&ancestor)?.status.success() {
+    if merge::is_ancestor(&git, &branch, &target)? {
         return Ok(true);
     }
     let merged = git.ask(&["merge-tree", "--write-tree", &target, &branch])?;
@@ -37,12 +39,6 @@ pub fn has_landed(git: &Git, target: &str, branch: &str) -> Result<bool, Error> 
         return Ok(true);
     }
     was_picked(&git, &target, &branch)
-}
-
-/// The commit that a revision names.
-pub(super) fn commit(git: &Git, revision: &str) -> Result<Option<String>, Error> {
-    let revision = format!("{revision}^{{commit}}");
-    git.ask(&["rev-parse", "-q", "--verify", "--end-of-options", &revision])
 }
 
 /// Whether commits of `target` since the two parted made the branch's change, at once or one by one.

@@ -9,9 +9,9 @@ use std::time::SystemTime;
 use super::fill::in_parallel;
 use super::git::checked;
 use super::index::Index;
-use super::landed::{self, has_landed};
+use super::landed::has_landed;
 use super::life::Processes;
-use super::{Error, Git, Tree, scan};
+use super::{Error, Git, Tree, merge, scan};
 use crate::swarm::Root;
 
 /// How a tree stands.
@@ -153,7 +153,7 @@ fn point_of_view(common: Option<&Path>, tree: &Tree) -> Result<(Git, String, Str
     };
     if tree.is_clone() {
         let main = Git::at(common);
-        let base = landed::commit(&main, &base)?.unwrap_or(base);
+        let base = merge::commit_of(&main, &base)?.unwrap_or(base);
         let git = Git::at(&tree.path).with_objects(&common.join("objects"));
         return Ok((git, base, "HEAD".to_owned()));
     }

@@ -252,6 +252,12 @@ pub fn commit_of(git: &Git, revision: &str) -> Result<Option<String>, Error> {
     git.ask(&["rev-parse", "-q", "--verify", "--end-of-options", &peeled])
 }
 
+/// Whether a commit is in the history of another, or is that one; false where either is not there.
+pub fn is_ancestor(git: &Git, ancestor: &str, of: &str) -> Result<bool, Error> {
+    let output = git.output(&["merge-base", "--is-ancestor", ancestor, of])?;
+    Ok(output.status.success())
+}
+
 /// Takes what `refspec` names out of another repository or a bundle, without a trace but the ref;
 /// `config` are settings for this one command, each as `NAME=VALUE`.
 pub fn fetch(git: &Git, config: &[&str], from: &str, refspec: &str) -> Result<(), Error> {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::life::{self, Processes};
 use super::salvage::{self, Saved};
-use super::{Error, Git, Tree, environment, journal, landed, list, spawn};
+use super::{Error, Git, Tree, environment, journal, landed, list, merge, spawn};
 use crate::event::{Event, Phase, State, What};
 use crate::spool::{self, Host, Receiver, Spool};
 use crate::swarm::{Journal, Repository, Root, files};
@@ -434,7 +434,7 @@ impl Record {
         };
         let full = format!("refs/heads/{branch}");
         let git = Git::at(&repository.common_dir);
-        let Some(tip) = landed::commit(&git, &full)? else {
+        let Some(tip) = merge::commit_of(&git, &full)? else {
             return Ok(false);
         };
         if !landed::has_landed(&git, &self.base, &tip)? {

@@ -21,7 +21,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::git::checked;
-use super::{Error, Git, Tree, cache, journal, landed};
+use super::{Error, Git, Tree, cache, journal, merge};
 use crate::swarm::Root;
 
 /// What was saved of a tree.
@@ -117,7 +117,7 @@ impl Place {
         branch: Option<&str>,
         depth: u32,
     ) -> Result<Snapshot, Error> {
-        let head = landed::commit(&self.git, "HEAD")?;
+        let head = merge::commit_of(&self.git, "HEAD")?;
         let scratch = self
             .git_dir
             .join(format!("spore-salvage-{}", std::process::id()));
@@ -298,7 +298,7 @@ impl Place {
         for path in nested {
             let path = PathBuf::from(OsStr::from_bytes(path));
             let top = self.top.join(&path);
-            if top.join(".git").exists() && landed::commit(&Git::at(top), "HEAD")?.is_none() {
+            if top.join(".git").exists() && merge::commit_of(&Git::at(top), "HEAD")?.is_none() {
                 found.push(path);
             }
         }
@@ -571,7 +571,7 @@ pub(super) fn snapshot_of_main(common: &Path, top: &Path) -> Result<String, Erro
         .and_then(|_| aside.text(&["write-tree"]));
     journal::remove_file(&scratch)?;
     journal::remove_file(&lock_of(&scratch))?;
-    let head: Vec<String> = landed::commit(&place.git, "HEAD")?.into_iter().collect();
+    let head: Vec<String> = merge::commit_of(&place.git, "HEAD")?.into_iter().collect();
     place.commit(&whole?, &head, "the main checkout when it was sealed", true)
 }
 

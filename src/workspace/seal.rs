@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use super::salvage::{self, main_top};
-use super::{Error, Git, landed};
+use super::{Error, Git, merge};
 use crate::swarm::{Repository, Root};
 
 /// Where the seal is kept.
@@ -37,7 +37,7 @@ pub fn broken(root: &Root) -> Result<Option<Vec<PathBuf>>, Error> {
     let repository = root.repository().ok_or_else(Error::no_repository)?;
     let common = &repository.common_dir;
     let git = Git::at(common);
-    let (Some(sealed), Some(top)) = (landed::commit(&git, REFERENCE)?, main_top(common)) else {
+    let (Some(sealed), Some(top)) = (merge::commit_of(&git, REFERENCE)?, main_top(common)) else {
         return Ok(None);
     };
     let now = salvage::snapshot_of_main(common, &top)?;
@@ -58,14 +58,14 @@ pub fn broken(root: &Root) -> Result<Option<Vec<PathBuf>>, Error> {
 /// Whether the main checkout is sealed.
 pub fn is_sealed(root: &Root) -> bool {
     root.repository().is_some_and(|repository| {
-        let sealed = landed::commit(&Git::at(&repository.common_dir), REFERENCE);
+        let sealed = merge::commit_of(&Git::at(&repository.common_dir), REFERENCE);
         sealed.is_ok_and(|sealed| sealed.is_some())
     })
 }
 
 /// What differs from the last commit, with mode and content.
 fn edits(git: &Git, snapshot: &str) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Error> {
-    let parent = landed::commit(git, &format!("{snapshot}^1"))?;
+    let parent = merge::commit_of(git, &format!("{snapshot}^1"))?;
     let Some(parent) = parent else {
         return Ok(BTreeMap::new());
     };

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use super::salvage::{self, Saved};
-use super::{Error, Git, Tree, journal, landed, reap};
+use super::{Error, Git, Tree, journal, merge, reap};
 use crate::swarm::Root;
 
 /// In which way.
@@ -60,7 +60,7 @@ pub fn sync(
             "a {operation} is under way in it"
         )));
     }
-    let Some(base) = landed::commit(&main, &tree.notes.base)? else {
+    let Some(base) = merge::commit_of(&main, &tree.notes.base)? else {
         return Ok(Outcome::Blocked(format!(
             "its base {:?} is gone",
             tree.notes.base
@@ -72,7 +72,7 @@ pub fn sync(
         let refspec = format!("{}:refs/spore/base", tree.notes.base);
         git.bytes(&[&args[..], &[&refspec]].concat())?;
     }
-    let Some(head) = landed::commit(&git, "HEAD")? else {
+    let Some(head) = merge::commit_of(&git, "HEAD")? else {
         return Ok(Outcome::Blocked(
             "nothing was ever committed in it".to_owned(),
         ));
@@ -165,7 +165,7 @@ pub fn sync(
             false => Outcome::Conflict(paths),
         });
     }
-    let to = landed::commit(&git, "HEAD")?.unwrap_or_default();
+    let to = merge::commit_of(&git, "HEAD")?.unwrap_or_default();
     let mut identity = tree.identity.clone();
     identity.base = Some(base);
     identity.write(&tree.git_dir)?;
