@@ -6,9 +6,14 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Seek, Write};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use super::holder::Life;
 use super::{Error, Holder, Root, files};
+
+/// How long a lock is waited for that no living process is known to hold: what a killed one was
+/// just starting has it until it becomes another program, and a new one has yet to say who it is.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The right to carry out the plan, until it is dropped or its process ends.
 #[derive(Debug)]
@@ -22,16 +27,17 @@ impl Conductor {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true);
         let mut file = files::open_private(&mut options, &path).map_err(Error::at(&path))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let who = Conductor::look(root).map_or_else(
-                    || "another process".to_owned(),
-                    |holder| format!("process {}", holder.pid),
-                );
-                return Ok(Err(who));
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) => match Conductor::look(root) {
+                    Some(holder) => return Ok(Err(format!("process {}", holder.pid))),
+                    None if Instant::now() < until => std::thread::sleep(PATIENCE / 100),
+                    None => return Ok(Err("another process".to_owned())),
+                },
+                Err(TryLockError::Error(error)) => return Err(Error::at(path)(error)),
             }
-            Err(TryLockError::Error(error)) => return Err(Error::at(path)(error)),
         }
         // A full disk keeps nobody from working: only the name is missing then.
         let named = file
