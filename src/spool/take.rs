@@ -554,25 +554,25 @@ impl<'a> Receiver<'a> {
         let id = claim.name.id;
         // Never under a day before the id's own, so that the ledger need not look there.
         let day = super::day(self.host.clock.now().seconds().max(id.seconds()));
-        if self.day.as_ref().is_none_or(|(known, _)| *known != day) {
-            let dir = self.open_day(&day)?;
-            self.day = Some((day, dir));
-        }
-        let Some((_, dir)) = &self.day else {
-            return Err(Errno::NOENT);
-        };
         let to = id.to_string();
-        match sys::rename(cur.as_fd(), &claim.file, dir.as_fd(), &to) {
-            Err(Errno::NOSPC | Errno::DQUOT) => {
-                self.mailbox.make_room();
-                sys::rename(cur.as_fd(), &claim.file, dir.as_fd(), &to)
+        let mut made_room = false;
+        loop {
+            let dir = match &self.day {
+                Some((known, dir)) if *known == day => dir,
+                _ => {
+                    let dir = self.open_day(&day)?;
+                    &self.day.insert((day.clone(), dir)).1
+                }
+            };
+            match sys::rename(cur.as_fd(), &claim.file, dir.as_fd(), &to) {
+                Err(Errno::NOSPC | Errno::DQUOT) if !made_room => {
+                    self.mailbox.make_room();
+                    made_room = true;
+                }
+                // The day was pruned away under us, or gave room just now.
+                Err(Errno::NOENT) if sys::stat(dir.as_fd())?.st_nlink == 0 => self.day = None,
+                done => return done,
             }
-            Err(Errno::NOENT) if sys::stat(dir.as_fd())?.st_nlink == 0 => {
-                // The day was pruned away under us.
-                self.day = None;
-                self.file_away(cur, claim)
-            }
-            done => done,
         }
     }
 
