@@ -417,10 +417,18 @@ pub(crate) fn write_list<T>(items: &[T], out: &mut String, write: impl Fn(&T, &m
 
 /// Appends a text in quotes: only `"`, `\` and U+0000 to U+001F are escaped.
 pub fn write_text(text: &str, out: &mut String) {
+    let is_escaped = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
+    out.reserve(text.len() + 2);
     out.push('"');
+    // To look at all bytes is quicker than to stop at the first that is escaped: there rarely is one.
+    if !text.bytes().fold(false, |any, byte| any | is_escaped(byte)) {
+        out.push_str(text);
+        out.push('"');
+        return;
+    }
     let mut clean = 0;
     for (place, byte) in text.bytes().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
+        if !is_escaped(byte) {
             continue;
         }
         out.push_str(&text[clean..place]);
@@ -492,11 +500,14 @@ impl std::error::Error for ReadError {}
 
 const TWICE: &str = "the name ";
 
-/// The members of an object whose text is given, in order; a name that stands twice is refused.
-pub(crate) fn members(raw: &str) -> Result<Vec<(Cow<'_, str>, &RawValue)>, ReadError> {
-    struct Members;
-    impl<'de> Visitor<'de> for Members {
-        type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
+/// The members of an object in order, their values still as text.
+pub(crate) type Members<'a> = Vec<(Cow<'a, str>, &'a RawValue)>;
+
+/// The members of an object whose text is given; a name that stands twice is refused.
+pub(crate) fn members(raw: &str) -> Result<Members<'_>, ReadError> {
+    struct Visit;
+    impl<'de> Visitor<'de> for Visit {
+        type Value = Members<'de>;
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("an object")
         }
@@ -528,7 +539,7 @@ pub(crate) fn members(raw: &str) -> Result<Vec<(Cow<'_, str>, &RawValue)>, ReadE
     }
     let mut reader = serde_json::Deserializer::from_str(raw);
     let found = reader
-        .deserialize_map(Members)
+        .deserialize_map(Visit)
         .map_err(|e| ReadError::syntax(&e))?;
     reader.end().map_err(|e| ReadError::syntax(&e))?;
     Ok(found)

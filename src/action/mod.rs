@@ -19,8 +19,6 @@ pub mod model;
 pub mod time;
 mod wire;
 
-use std::borrow::Cow;
-
 use json::Object;
 pub use json::ReadError;
 use time::{TimeDelta, Timestamp};
@@ -153,7 +151,15 @@ impl StructuredAction {
         fill: &mut dyn Fill,
         words: &Words,
     ) -> Result<StructuredAction, ReadError> {
-        let mut action = StructuredAction::read_fields(text, fill)?;
+        StructuredAction::of_members(json::members(text)?, fill, words)
+    }
+
+    fn of_members(
+        members: json::Members<'_>,
+        fill: &mut dyn Fill,
+        words: &Words,
+    ) -> Result<StructuredAction, ReadError> {
+        let mut action = StructuredAction::read_fields(members, fill)?;
         action.fold_words(words)?;
         Ok(action)
     }
@@ -202,33 +208,30 @@ pub enum Record {
 impl Record {
     /// Reads either, told apart by the member `success` or `verb`.
     pub fn read(text: &str, fill: &mut dyn Fill, words: &Words) -> Result<Record, ReadError> {
-        // Nearly every line is an action and says so.
-        if !text.contains("\"success\"")
-            && let Ok(action) = StructuredAction::read_with(text, fill, words)
-        {
-            return Ok(Record::Action(action));
-        }
         let members = json::members(text)?;
-        let has = |name: &str| {
-            members
-                .iter()
-                .any(|(there, _)| *there == Cow::Borrowed(name))
-        };
+        let has = |name: &str| members.iter().any(|(there, _)| there == name);
         if has("success") && !has("verb") {
-            return ActionResult::read(text, fill).map(Record::Result);
+            return ActionResult::read_fields(members, fill).map(Record::Result);
         }
         if !has("verb") && !has("noun") {
             let why = "neither an action (no member \"verb\") nor a result (no member \"success\")";
             return Err(ReadError::new(why));
         }
-        StructuredAction::read_with(text, fill, words).map(Record::Action)
+        StructuredAction::of_members(members, fill, words).map(Record::Action)
     }
 
     /// The wire form.
     pub fn to_json(&self) -> String {
+        let mut out = String::with_capacity(256);
+        self.write_json(&mut out);
+        out
+    }
+
+    /// Appends the wire form.
+    pub fn write_json(&self, out: &mut String) {
         match self {
-            Record::Action(action) => action.to_json(),
-            Record::Result(result) => result.to_json(),
+            Record::Action(action) => action.write_json(out),
+            Record::Result(result) => result.write_json(out),
         }
     }
 }

@@ -122,8 +122,9 @@ impl Timestamp {
     }
 }
 
-impl fmt::Display for Timestamp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Timestamp {
+    /// Appends it as on the wire.
+    pub(crate) fn write(&self, out: &mut String) {
         let (date, time) = (self.civil.date(), self.civil.time());
         // 2026-11-23T09:15:00.123456+00:00
         let mut text = *b"0000-00-00T00:00:00.000000+00:00";
@@ -155,8 +156,16 @@ impl fmt::Display for Timestamp {
                 std::str::from_utf8(&text[26..]).unwrap_or_default()
             }
         };
-        f.write_str(std::str::from_utf8(&text[..end]).unwrap_or_default())?;
-        f.write_str(zone)
+        out.push_str(std::str::from_utf8(&text[..end]).unwrap_or_default());
+        out.push_str(zone);
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::with_capacity(32);
+        self.write(&mut text);
+        f.write_str(&text)
     }
 }
 
@@ -239,7 +248,7 @@ impl<'a> Scan<'a> {
             return None;
         }
         self.rest = &self.rest[count..];
-        digits.parse().ok()
+        Some(value(digits.bytes()))
     }
 
     fn date(&mut self) -> Option<(i16, i8, i8)> {
@@ -269,9 +278,8 @@ impl<'a> Scan<'a> {
     }
 
     fn fraction(&mut self) -> Option<i32> {
-        let digits = self.number()?;
-        let six: String = digits.chars().chain("000000".chars()).take(6).collect();
-        six.parse().ok()
+        let digits = self.number()?.bytes().chain(std::iter::repeat(b'0'));
+        Some(value(digits.take(6)))
     }
 
     fn zone(&mut self) -> Option<Zone> {
@@ -294,6 +302,11 @@ impl<'a> Scan<'a> {
         let total = (hours * 60 + minutes) as i16;
         Some(Zone::Utc(if west { -total } else { total }))
     }
+}
+
+/// The number that a few digits are.
+fn value(digits: impl Iterator<Item = u8>) -> i32 {
+    digits.fold(0, |value, digit| 10 * value + i32::from(digit - b'0'))
 }
 
 /// A number of seconds as microseconds, rounded to the nearest; `None` where it is no number or an

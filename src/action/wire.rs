@@ -174,7 +174,9 @@ impl Field for Timestamp {
         read.map_err(|e| ReadError::new(e.to_string()))
     }
     fn write(&self, out: &mut String) {
-        write!(out, "\"{self}\"").expect("a String takes all");
+        out.push('"');
+        Timestamp::write(self, out);
+        out.push('"');
     }
 }
 
@@ -357,12 +359,12 @@ macro_rules! model {
         impl $model {
             /// Reads the members without the check of the whole.
             fn read_fields(
-                text: &str,
+                members: $crate::action::json::Members<'_>,
                 fill: &mut dyn $crate::action::wire::Fill,
             ) -> Result<$model, $crate::action::json::ReadError> {
                 let mut extra = $crate::action::json::Object::new();
                 $( let mut $member: Option<$type> = None; )*
-                for (name, raw) in $crate::action::json::members(text)? {
+                for (name, raw) in members {
                     match name.as_ref() {
                         $( $crate::action::wire::wire_name!($member $($wire)?) => {
                             let read = <$type as $crate::action::wire::Field>::read(raw.get(), fill);
@@ -390,7 +392,7 @@ macro_rules! model {
                 fill: &mut dyn $crate::action::wire::Fill,
             ) -> Result<$model, $crate::action::json::ReadError> {
                 #[allow(unused_mut)]
-                let mut read = $model::read_fields(text, fill)?;
+                let mut read = $model::read_fields($crate::action::json::members(text)?, fill)?;
                 $( { let $me = &mut read; $check?; } )?
                 Ok(read)
             }

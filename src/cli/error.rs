@@ -310,13 +310,7 @@ pub fn say(text: &str) {
 
 /// `text` as a terminal may see it: control and hidden characters escaped (CWE-150).
 pub fn shown(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| match c {
-            '\n' | '\t' => vec![c],
-            c if c.is_control() || is_hidden(c) => c.escape_unicode().collect(),
-            c => vec![c],
-        })
-        .collect()
+    super::output::escaped(text, &['\n', '\t'])
 }
 
 /// Characters that change how others are shown without being seen: bidirectional controls and

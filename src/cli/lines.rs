@@ -45,7 +45,7 @@ pub fn each(
             }
             return Ok(());
         }
-        let (taken, ended) = match memchr(buffer) {
+        let (taken, ended) = match memchr::memchr(b'\n', buffer) {
             Some(end) => (end, true),
             None => (buffer.len(), false),
         };
@@ -65,10 +65,6 @@ pub fn each(
         }
         input.consume(taken + usize::from(ended));
     }
-}
-
-fn memchr(bytes: &[u8]) -> Option<usize> {
-    bytes.iter().position(|b| *b == b'\n')
 }
 
 fn line(number: u64, bytes: &[u8]) -> Line<'_> {

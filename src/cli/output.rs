@@ -87,9 +87,14 @@ impl Write for Closed {
 /// Text that came in from outside as a line of a listing shows it: control and hidden characters
 /// are escaped, so that it can neither steer the terminal nor look like another line.
 pub fn shown(text: &str) -> String {
+    escaped(text, &[])
+}
+
+/// The same, but for the characters to `keep`.
+pub(super) fn escaped(text: &str, keep: &[char]) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() || super::error::is_hidden(c) {
+        if (c.is_control() || super::error::is_hidden(c)) && !keep.contains(&c) {
             shown.extend(c.escape_unicode());
         } else {
             shown.push(c);

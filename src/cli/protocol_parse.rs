@@ -300,6 +300,7 @@ impl Tool for Args {
             args: &self,
             result: Vec::new(),
             stamps: Stamps::new(),
+            room: Default::default(),
             status: Status::Done,
         };
         if self.lines.is_empty() {
@@ -484,6 +485,8 @@ struct Parse<'g> {
     /// The lines of a result that is not at its end yet.
     result: Vec<String>,
     stamps: Stamps,
+    /// Time, id and JSON of the line at hand: room that every line uses again.
+    room: [String; 3],
     status: Status,
 }
 
@@ -540,16 +543,19 @@ impl Parse<'_> {
             let action = command.into_action(&self.source, &mut Fresh)?;
             return self.accept_action(number, &action, out);
         }
-        let (mut time, mut id) = (String::with_capacity(32), String::with_capacity(40));
+        let mut room = std::mem::take(&mut self.room);
+        room.iter_mut().for_each(String::clear);
+        let [time, id, json] = &mut room;
         if command.at.is_none() {
-            self.stamps.now(&mut time);
+            self.stamps.now(time);
         }
         if command.id.is_none() {
-            self.stamps.uuid(&mut id);
+            self.stamps.uuid(id);
         }
-        let mut json = String::with_capacity(256);
-        command.write_json(&time, &self.source, &id, &mut json);
-        self.accept(number, json, check, out)
+        command.write_json(time, &self.source, id, json);
+        let accepted = self.accept(number, json, check, out);
+        self.room = room;
+        accepted
     }
 
     /// A line of a result, as protocol-print writes it: a verdict, then `took:` and so on.
@@ -647,13 +653,14 @@ impl Parse<'_> {
     fn read_json(&self, line: &str) -> std::result::Result<StructuredAction, ReadError> {
         let words = self.grammar.words(self.args.core);
         let read = StructuredAction::read_with(line, &mut Fresh, &words);
-        match (read, Value::parse(line)) {
-            (Err(_), Ok(Value::Object(mut object))) if !object.contains_key("source_instance") => {
-                object.insert("source_instance", Value::from(self.source.as_str()));
-                StructuredAction::read_with(&object.to_string(), &mut Fresh, &words)
-            }
-            (read, _) => read,
+        if read.is_err()
+            && let Ok(Value::Object(mut object)) = Value::parse(line)
+            && !object.contains_key("source_instance")
+        {
+            object.insert("source_instance", Value::from(self.source.as_str()));
+            return StructuredAction::read_with(&object.to_string(), &mut Fresh, &words);
         }
+        read
     }
 
     fn accept_action(
@@ -665,11 +672,11 @@ impl Parse<'_> {
         let judged = self.args.check || self.args.report;
         let check = judged.then(|| (self.grammar.check_action(action), self.grammar.text(action)));
         let Some(form) = self.args.to else {
-            return self.accept(number, action.to_json(), check, out);
+            return self.accept(number, &mut action.to_json(), check, out);
         };
         let record = Record::Action(action.clone());
         match Neighbour::from(form).write(self.grammar, &record, &mut Fresh) {
-            Ok(value) => self.accept(number, value.to_string(), check, out),
+            Ok(value) => self.accept(number, &mut value.to_string(), check, out),
             Err(error) => {
                 self.trouble(&format!("line {number}: {error}"));
                 Ok(())
@@ -681,7 +688,7 @@ impl Parse<'_> {
     fn accept(
         &mut self,
         number: u64,
-        mut json: String,
+        json: &mut String,
         check: Option<(Check, String)>,
         out: &mut Out,
     ) -> Result<()> {
@@ -690,7 +697,7 @@ impl Parse<'_> {
                 self.status = self.status.and(Status::No);
             }
             if self.args.report {
-                json = reported(&json, &canonical, &check);
+                *json = reported(json, &canonical, &check);
             } else {
                 tell(number, &canonical, &check);
                 if !check.is_valid() {

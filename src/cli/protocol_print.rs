@@ -115,12 +115,17 @@ impl Tool for Args {
         let grammar = Words::here(repository.as_ref(), self.grammar.as_deref())?;
         let words = grammar.words(false);
         let mut status = Status::Done;
+        let mut text = String::new();
         lines::each(std::io::stdin(), out, |line, out| {
             if line.bytes.trim_ascii().is_empty() {
                 return Ok(());
             }
-            match self.print(&grammar, &words, &line) {
-                Ok(text) => out.write_all(text.as_bytes())?,
+            text.clear();
+            match self.print(&grammar, &words, &line, &mut text) {
+                Ok(()) => {
+                    text.push('\n');
+                    out.write_all(text.as_bytes())?;
+                }
                 Err(why) => {
                     error::say(&format!("{TOOL}: line {}: {why}\n", line.number));
                     status = Status::Trouble;
@@ -133,12 +138,14 @@ impl Tool for Args {
 }
 
 impl Args {
+    /// Appends what stands for one line.
     fn print(
         &self,
         grammar: &Grammar,
         words: &action::Words,
         line: &lines::Line<'_>,
-    ) -> std::result::Result<String, String> {
+        out: &mut String,
+    ) -> std::result::Result<(), String> {
         if line.cut {
             return Err(format!("longer than {} bytes", lines::LIMIT));
         }
@@ -147,29 +154,21 @@ impl Args {
         let record = Record::read(text, &mut Fresh, words).map_err(|error| error.to_string())?;
         if let Some(form) = self.to {
             let written = Neighbour::from(form).write(grammar, &record, &mut Fresh);
-            return written
-                .map(|value| format!("{value}\n"))
-                .map_err(|error| error.to_string());
+            written.map_err(|error| error.to_string())?.write(out);
+            return Ok(());
         }
-        if self.json {
-            return Ok(record.to_json() + "\n");
-        }
-        Ok(match record {
+        match &record {
+            record if self.json => record.write_json(out),
             Record::Action(action) => {
-                let mut text = grammar.text(&action);
+                out.push_str(&grammar.text(action));
                 if self.envelope {
                     let from = Some(action.source_instance.as_str());
                     let id = Some(action.correlation_id.as_str());
-                    grammar::write_envelope(from, id, Some(&action.timestamp), &mut text);
+                    grammar::write_envelope(from, id, Some(&action.timestamp), out);
                 }
-                text.push('\n');
-                text
             }
-            Record::Result(result) => {
-                let mut text = Outcome::from(&result).lines().join("\n");
-                text.push('\n');
-                text
-            }
-        })
+            Record::Result(result) => out.push_str(&Outcome::from(result).lines().join("\n")),
+        }
+        Ok(())
     }
 }

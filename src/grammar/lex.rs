@@ -69,10 +69,16 @@ pub(super) fn is_removed(c: char) -> bool {
 
 const TRAIL: [char; 8] = ['.', ',', '!', '?', ':', ';', ')', '…'];
 
+/// Whether a line holds nothing but the visible characters of ASCII, blanks and tabs. It looks at all
+/// of them, which is quicker than to stop at the first that is none.
+pub(super) fn is_plain(line: &str) -> bool {
+    let plain = |b: u8| (b' '..0x7f).contains(&b) | (b == b'\t');
+    line.bytes().fold(true, |all, b| all & plain(b))
+}
+
 /// R0: refuses what no line may hold.
 pub(super) fn check_characters(line: &str) -> Result<(), Fault> {
-    let plain = |b: u8| (b' '..0x7f).contains(&b) || b == b'\t';
-    if line.bytes().all(plain) {
+    if is_plain(line) {
         return Ok(());
     }
     match line

@@ -162,7 +162,7 @@ impl Command<'_> {
         }
         out.push_str("},\"timestamp\":\"");
         match &self.at {
-            Some(at) => out.push_str(&at.to_string()),
+            Some(at) => at.write(out),
             None => out.push_str(timestamp),
         }
         out.push_str("\",\"source_instance\":");

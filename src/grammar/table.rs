@@ -549,25 +549,15 @@ impl Grammar {
 
     /// The word that `text` is, whatever its case.
     pub(super) fn word(&self, text: &str) -> WordId {
-        let mut folded = [0_u8; 32];
-        if text.len() > self.longest.min(folded.len()) {
+        if text.len() > self.longest {
             return NO_WORD;
         }
-        let folded = &mut folded[..text.len()];
-        for (into, from) in folded.iter_mut().zip(text.bytes()) {
-            if !from.is_ascii() {
-                return self
-                    .index
-                    .get(fold(text).as_str())
-                    .copied()
-                    .unwrap_or(NO_WORD);
-            }
-            *into = from.to_ascii_lowercase();
-        }
-        match std::str::from_utf8(folded) {
-            Ok(folded) => self.index.get(folded).copied().unwrap_or(NO_WORD),
-            Err(_) => NO_WORD,
-        }
+        let is_folded = |b: u8| b.is_ascii() && !b.is_ascii_uppercase();
+        let found = match text.bytes().all(is_folded) {
+            true => self.index.get(text),
+            false => self.index.get(fold(text).as_str()),
+        };
+        found.copied().unwrap_or(NO_WORD)
     }
 
     pub(super) fn verb_named(&self, name: &str) -> Option<VerbId> {

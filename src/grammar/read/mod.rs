@@ -74,12 +74,12 @@ pub(super) fn command<'a>(
     };
     match &seen.text {
         Cow::Borrowed(text) => match Reader::new(grammar, text, options).read() {
-            Ok((command, _)) => Ok(command),
+            Ok(command) => Ok(command),
             Err(fault) => Err((fault, seen)),
         },
         // What was cleaned or unwrapped does not live as long as the line.
         Cow::Owned(text) => match Reader::new(grammar, text, options).read() {
-            Ok((command, _)) => Ok(detached(grammar, command)),
+            Ok(command) => Ok(detached(grammar, command)),
             Err(fault) => Err((fault, seen)),
         },
     }
@@ -94,12 +94,10 @@ pub(super) fn roles<'a>(grammar: &'a Grammar, line: &'a str) -> Done<(Roles, Com
         core: false,
         mend: false,
     };
-    Reader::new(grammar, line, options)
-        .read()
-        .map(|(command, reader)| {
-            let spans = reader.tokens.iter().map(|token| token.span.clone());
-            (spans.zip(reader.roles).collect(), command)
-        })
+    let mut reader = Reader::new(grammar, line, options);
+    let command = reader.read()?;
+    let spans = reader.tokens.iter().map(|token| token.span.clone());
+    Ok((spans.zip(reader.roles).collect(), command))
 }
 
 /// A line without what nobody sees, taken out of its quotes if it is one quoted text.
@@ -128,7 +126,7 @@ pub(super) fn seen(line: &str) -> Result<Seen<'_>, Fault> {
     if line.len() > lex::LINE {
         return Err(Fault::new(Code::TooLong, 0..0));
     }
-    let plain = match line.is_ascii() || !line.contains(lex::is_removed) {
+    let plain = match lex::is_plain(line) || !line.contains(lex::is_removed) {
         true => Cow::Borrowed(line),
         false => Cow::Owned(line.replace(lex::is_removed, "")),
     };
@@ -261,7 +259,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn read(mut self) -> Done<(Command<'a>, Reader<'a>)> {
+    fn read(&mut self) -> Done<Command<'a>> {
         self.tokens = lex::tokens(self.grammar, self.line)?;
         if self.tokens.is_empty() {
             return Err(Fault::new(Code::EmptyCommand, 0..0));
@@ -447,7 +445,7 @@ impl<'a> Reader<'a> {
         value::duration(text).map(|seconds| (seconds, 1))
     }
 
-    fn finish(mut self) -> Done<(Command<'a>, Reader<'a>)> {
+    fn finish(&mut self) -> Done<Command<'a>> {
         for (at, parameter, list) in std::mem::take(&mut self.lists) {
             let name = Cow::Borrowed(self.name_of(parameter));
             self.add(at, name, Argument::List(list), false)?;
@@ -457,7 +455,7 @@ impl<'a> Reader<'a> {
         if !found.is_sorted_by_key(|found| found.token) {
             found.sort_by_key(|found| found.token);
         }
-        let command = Command {
+        Ok(Command {
             verb: &self.grammar.verbs[self.verb as usize].name,
             noun: &self.grammar.nouns[self.noun as usize].name,
             modifiers: std::mem::take(&mut self.modifiers),
@@ -469,7 +467,6 @@ impl<'a> Reader<'a> {
             id: self.id.take(),
             at: self.at,
             taken: std::mem::take(&mut self.taken),
-        };
-        Ok((command, self))
+        })
     }
 }
