@@ -22,16 +22,29 @@ pub const TEMPORARY: &str = ".tmp-";
 /// Makes the directory `path` with mode 0700 whatever the umask; one that is there already is left
 /// as it is. Its parent must exist.
 pub fn make_dir(path: &Path) -> io::Result<()> {
+    match (make_name(path)?, path.parent()) {
+        (true, Some(parent)) => sync_dir(parent),
+        _ => Ok(()),
+    }
+}
+
+/// The same for several directories in `parent`, which is synced once.
+pub fn make_dirs_of(parent: &Path, paths: &[impl AsRef<Path>]) -> io::Result<()> {
+    for path in paths {
+        make_name(path.as_ref())?;
+    }
+    sync_dir(parent)
+}
+
+/// Makes a directory, not yet on disk; says whether it was not there.
+fn make_name(path: &Path) -> io::Result<bool> {
     match DirBuilder::new().mode(DIRECTORY_MODE).create(path) {
+        // A umask can take away bits even from the owner.
         Ok(()) => {
-            // A umask can take away bits even from the owner.
-            fs::set_permissions(path, Permissions::from_mode(DIRECTORY_MODE))?;
-            match path.parent() {
-                Some(parent) => sync_dir(parent),
-                None => Ok(()),
-            }
+            let mode = Permissions::from_mode(DIRECTORY_MODE);
+            fs::set_permissions(path, mode).map(|()| true)
         }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(false),
         Err(error) => Err(error),
     }
 }

@@ -89,6 +89,17 @@ impl Root {
         files::make_dirs(directory).map_err(Error::at(directory))
     }
 
+    /// The same for several directories of the root: their names are put on disk together.
+    pub fn make_dirs(&self, directories: &[PathBuf]) -> Result<(), Error> {
+        let missing = directories.iter().filter(|directory| !directory.is_dir());
+        let missing: Vec<&PathBuf> = missing.collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        self.make()?;
+        files::make_dirs_of(&self.path, &missing).map_err(Error::at(&self.path))
+    }
+
     /// The root itself.
     pub fn path(&self) -> &Path {
         &self.path

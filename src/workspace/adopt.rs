@@ -148,7 +148,8 @@ fn take_in(
     let items = items.collect();
     let (mut record, _life) = ground.record(items, base)?;
     let done = (|| {
-        ground.root.make_dir(&ground.root.worktrees())?;
+        let root = ground.root;
+        root.make_dirs(&[root.worktrees(), root.mail()])?;
         ground.prepare(&mut record, request)?;
         for tree in trees.iter() {
             tree.identity.write(&tree.git_dir)?;

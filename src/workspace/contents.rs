@@ -8,9 +8,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::base::Base;
 use super::fill::{self, Source, in_parallel};
+use super::git::Running;
 use super::index::{Entry, Index, Stat};
 use super::journal::Record;
-use super::spawn::Ground;
+use super::spawn::{Ground, there};
 use super::{Error, Git, Tree};
 
 /// A checkout that has files which new trees need.
@@ -47,13 +48,19 @@ impl Donor {
 
 impl Ground<'_> {
     /// Fills all trees, each file read once; false if the index is one for git alone.
-    pub(super) fn fill(&self, base: &Base, trees: &[Tree], life: &File) -> Result<bool, Error> {
+    pub(super) fn fill(
+        &self,
+        base: &Base,
+        trees: &[Tree],
+        branches: &Option<Running>,
+        life: &File,
+    ) -> Result<bool, Error> {
         let time = seconds_now() - 2;
         let tops: Vec<PathBuf> = trees.iter().map(|tree| tree.path.clone()).collect();
         let first = &trees[0];
         let own_index = first.git_dir.join("index");
         let donor = self.donor()?;
-        let Some(index) = self.wanted(donor.as_ref(), base, first, life)? else {
+        let Some(index) = self.wanted(donor.as_ref(), base, first, branches, life)? else {
             return Ok(false);
         };
         let entries = &index.entries;
@@ -83,6 +90,7 @@ impl Ground<'_> {
                 self.write_by_git(first, &index, &rest)?;
             }
         } else if donor.is_some() {
+            there(branches)?;
             self.checkout(first, life)?;
         }
         if !rest.is_empty() {
@@ -130,6 +138,7 @@ impl Ground<'_> {
         donor: Option<&Donor>,
         base: &Base,
         first: &Tree,
+        branches: &Option<Running>,
         life: &File,
     ) -> Result<Option<Index>, Error> {
         match donor {
@@ -137,7 +146,10 @@ impl Ground<'_> {
                 return Ok(Some(donor.index.clone()));
             }
             Some(_) => self.run(first, &["read-tree", &base.oid], life)?,
-            None => self.checkout(first, life)?,
+            None => {
+                there(branches)?;
+                self.checkout(first, life)?;
+            }
         }
         Index::read(&first.git_dir.join("index"))
     }
@@ -156,9 +168,8 @@ impl Ground<'_> {
         ];
         let common = &self.repository.common_dir;
         let path = common.join("index");
-        let converts = converts
-            .iter()
-            .any(|name| self.settings.get(name).is_some());
+        let settings = self.settings.get()?;
+        let converts = converts.iter().any(|name| settings.get(name).is_some());
         if converts || common.join("info/attributes").exists() || !path.exists() {
             return Ok(None);
         }
@@ -216,7 +227,7 @@ impl Ground<'_> {
     /// A whole checkout by git.
     pub(super) fn checkout(&self, tree: &Tree, life: &File) -> Result<(), Error> {
         let mut args = vec![];
-        if self.settings.get("checkout.workers").is_none() {
+        if self.settings.get()?.get("checkout.workers").is_none() {
             args.extend(["-c", "checkout.workers=0"]);
         }
         args.extend(["reset", "--hard", "-q", "--no-recurse-submodules"]);

@@ -4,9 +4,11 @@
 //! say in, so every repository that git can read is one that we can.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use super::Error;
 
@@ -157,6 +159,40 @@ impl Git {
         }
     }
 
+    /// Starts it beside us. `held` is a lock that it keeps for as long as it runs, whatever becomes
+    /// of us.
+    pub(super) fn start(
+        &self,
+        args: &[&str],
+        input: &[u8],
+        held: Option<&File>,
+    ) -> Result<Running, Error> {
+        let broken = |error: std::io::Error| failed(args, &error.to_string());
+        let inherited = held.map(File::try_clone).transpose().map_err(broken)?;
+        if let Some(file) = &inherited {
+            rustix::io::fcntl_setfd(file, rustix::io::FdFlags::empty())
+                .map_err(|errno| broken(errno.into()))?;
+        }
+        let mut child = self
+            .command(args)
+            .stdin(match input.is_empty() {
+                true => Stdio::null(),
+                false => Stdio::piped(),
+            })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(broken)?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // One that stops reading says why on standard error.
+            drop(stdin.write_all(input));
+        }
+        Ok(Running {
+            command: args.join(" "),
+            child: Mutex::new(Some(child)),
+        })
+    }
+
     fn fed(&self, args: &[&str], input: &[u8]) -> Result<Output, Error> {
         let broken = |error: std::io::Error| failed(args, &error.to_string());
         let mut child = self
@@ -178,6 +214,38 @@ impl Git {
             child.wait_with_output()
         });
         output.map_err(broken)
+    }
+}
+
+/// git at work beside us. It is waited for at the latest when this goes.
+#[derive(Debug)]
+pub(super) struct Running {
+    command: String,
+    child: Mutex<Option<Child>>,
+}
+
+impl Running {
+    /// What it printed; nothing when that was asked before.
+    ///
+    /// # Errors
+    /// [`Error::Git`] with what it said when its status is not 0.
+    pub(super) fn wait(&self) -> Result<Vec<u8>, Error> {
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(child) = child.take() else {
+            return Ok(Vec::new());
+        };
+        let command = [self.command.as_str()];
+        match child.wait_with_output() {
+            Ok(output) => checked(&command, output),
+            Err(error) => Err(failed(&command, &error.to_string())),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Its answer came too late to matter; that it has ended does not.
+        drop(self.wait());
     }
 }
 

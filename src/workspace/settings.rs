@@ -1,7 +1,38 @@
 //! git's configuration, asked once: a process for each single value would cost more than all the rest
 //! of a small spawn.
 
+use std::sync::OnceLock;
+
+use super::git::Running;
 use super::{Error, Git};
+
+const LIST: &[&str] = &["config", "--list", "-z", "--show-scope"];
+
+/// The question of how git is configured: git looks for the answer while we do something else.
+#[derive(Debug)]
+pub(super) struct Asked {
+    git: Running,
+    answer: OnceLock<Settings>,
+}
+
+impl Asked {
+    /// Asks git in its directory.
+    pub(super) fn of(git: &Git) -> Result<Asked, Error> {
+        Ok(Asked {
+            git: git.start(LIST, b"", None)?,
+            answer: OnceLock::new(),
+        })
+    }
+
+    /// The answer.
+    pub(super) fn get(&self) -> Result<&Settings, Error> {
+        if let Some(settings) = self.answer.get() {
+            return Ok(settings);
+        }
+        let listed = self.git.wait()?;
+        Ok(self.answer.get_or_init(|| Settings::parse(&listed)))
+    }
+}
 
 /// `git config --list`, but for where hooks are in the one worktree that we were started from: that is
 /// where our own guard stands.
@@ -11,8 +42,7 @@ pub struct Settings(Vec<(String, Option<String>)>);
 impl Settings {
     /// Asks git in its directory.
     pub fn of(git: &Git) -> Result<Settings, Error> {
-        let listed = git.bytes(&["config", "--list", "-z", "--show-scope"])?;
-        Ok(Settings::parse(&listed))
+        Ok(Settings::parse(&git.bytes(LIST)?))
     }
 
     fn parse(listed: &[u8]) -> Settings {

@@ -13,9 +13,10 @@ use std::process::Stdio;
 
 use super::base::{self, Base};
 use super::fill::in_parallel;
+use super::git::Running;
 use super::journal::{self, Item, Phase, Record};
 use super::plan::{self, Facts, Place, Wanted};
-use super::settings::Settings;
+use super::settings::Asked;
 use super::tree::Notes;
 use super::{Error, Git, Tree, clone, environment, guard, seal, settle};
 use crate::spool::Spool;
@@ -61,12 +62,19 @@ pub struct Spawned {
     pub settled: Vec<String>,
 }
 
+/// Trees that have their names.
+struct Begun {
+    trees: Vec<Tree>,
+    /// git while it makes the branches.
+    branches: Option<Running>,
+}
+
 /// Where work is done: the repository, its root, git in it.
 pub(super) struct Ground<'a> {
     pub(super) root: &'a Root,
     pub(super) repository: &'a Repository,
     pub(super) git: Git,
-    pub(super) settings: Settings,
+    pub(super) settings: Asked,
 }
 
 /// Makes one worktree, branch and identity for each that is wanted, or none. `progress` hears what
@@ -100,13 +108,24 @@ pub fn spawn(
             settled,
         });
     }
-    let (mut record, life) = ground.record(ground.items(&places)?, &base)?;
-    let made = ground
-        .prepare(&mut record, request)
+    let items = ground.items(&places)?;
+    // Both wait for the disk: let them wait together.
+    let (dirs, record) = std::thread::scope(|scope| {
+        let dirs = scope.spawn(|| root.make_dirs(&[root.worktrees(), root.mail(), root.journal()]));
+        let record = ground.record(items, &base);
+        (
+            dirs.join().expect("making directories does not panic"),
+            record,
+        )
+    });
+    let (mut record, life) = record?;
+    let made = dirs
+        .map_err(Error::from)
+        .and_then(|()| ground.prepare(&mut record, request))
         .and_then(|()| ground.admin(&mut record, &places, &base, request, &life))
-        .and_then(|trees| {
+        .and_then(|begun| {
             drop(lock);
-            ground.make(&record, trees, &base, request, progress, &life)
+            ground.make(&record, begun, &base, request, progress, &life)
         });
     match made {
         Ok(trees) => {
@@ -159,7 +178,7 @@ impl<'a> Ground<'a> {
         Ok(Ground {
             root,
             repository,
-            settings: Settings::of(&git)?,
+            settings: Asked::of(&git)?,
             git,
         })
     }
@@ -182,6 +201,7 @@ impl<'a> Ground<'a> {
         for (record, _) in journal::records(&self.repository.common_dir)? {
             for item in record.items {
                 facts.agents.insert(item.agent);
+                facts.branches.insert(item.branch);
                 facts.slots.insert(item.slot);
             }
         }
@@ -249,13 +269,13 @@ impl<'a> Ground<'a> {
         }
         let common = &self.repository.common_dir;
         guard::script(common)?;
-        if self.settings.is_on("extensions.worktreeconfig") {
+        if self.settings.get()?.is_on("extensions.worktreeconfig") {
             return Ok(());
         }
         // Written down first: a kill in between leaves a note of a switch that is still off.
         record.switched = true;
         record.write(common)?;
-        guard::switch_on(&self.git, &self.settings, common)
+        guard::switch_on(&self.git, self.settings.get()?, common)
     }
 
     fn tree(
@@ -287,7 +307,8 @@ impl<'a> Ground<'a> {
         })
     }
 
-    /// Branches in one transaction, then git's entries for the trees, still empty.
+    /// Branches in one transaction, which may still be under way, and git's entries for the trees,
+    /// still empty.
     fn admin(
         &self,
         record: &mut Record,
@@ -295,8 +316,7 @@ impl<'a> Ground<'a> {
         base: &Base,
         request: &Request,
         life: &File,
-    ) -> Result<Vec<Tree>, Error> {
-        self.root.make_dir(&self.root.worktrees())?;
+    ) -> Result<Begun, Error> {
         if request.isolation == Isolation::Clone {
             record.clones = true;
             record.write(&self.repository.common_dir)?;
@@ -308,7 +328,8 @@ impl<'a> Ground<'a> {
             });
             let trees: Vec<Tree> = trees.collect::<Result<_, Error>>()?;
             clone::make(self, record, &trees, life)?;
-            return Ok(trees);
+            let branches = None;
+            return Ok(Begun { trees, branches });
         }
         let mut lines = String::from("start\n");
         for item in &record.items {
@@ -319,11 +340,9 @@ impl<'a> Ground<'a> {
         }
         lines.push_str("prepare\ncommit\n");
         let mark = record.mark();
-        self.git.feed(
-            &["update-ref", "--create-reflog", "-m", &mark, "--stdin"],
-            lines.as_bytes(),
-        )?;
-        let plain = self.is_plain();
+        let update = ["update-ref", "--create-reflog", "-m", &mark, "--stdin"];
+        let branches = self.git.start(&update, lines.as_bytes(), Some(life))?;
+        let plain = self.is_plain()?;
         if plain {
             let all = self.repository.common_dir.join("worktrees");
             fs::create_dir_all(&all).map_err(Error::at(all))?;
@@ -337,6 +356,10 @@ impl<'a> Ground<'a> {
             }
             Ok(tree)
         })
+        .map(|trees| Begun {
+            trees,
+            branches: Some(branches),
+        })
     }
 
     /// Writes who will work there.
@@ -347,9 +370,9 @@ impl<'a> Ground<'a> {
 
     /// Whether the repository is of the usual kind, whose files we may write ourselves; any other
     /// is left to `git worktree add`.
-    fn is_plain(&self) -> bool {
-        let settings = &self.settings;
-        settings.names().all(|name| match name {
+    fn is_plain(&self) -> Result<bool, Error> {
+        let settings = self.settings.get()?;
+        Ok(settings.names().all(|name| match name {
             // These may stand at their usual value.
             "core.filemode" | "core.symlinks" => settings.is_on(name),
             "core.ignorecase" | "core.precomposeunicode" | "core.sparsecheckout" => {
@@ -372,7 +395,7 @@ impl<'a> Ground<'a> {
             | "feature.manyfiles"
             | "worktree.userelativepaths" => false,
             name => !name.starts_with("extensions.") && !name.starts_with("submodule."),
-        })
+        }))
     }
 
     /// git's entry for one tree (gitrepository-layout(5), "worktrees"), locked from its first
@@ -408,23 +431,39 @@ impl<'a> Ground<'a> {
     fn make(
         &self,
         record: &Record,
-        mut trees: Vec<Tree>,
+        begun: Begun,
         base: &Base,
         request: &Request,
         progress: &(dyn Fn(&str) + Sync),
         life: &File,
     ) -> Result<Vec<Tree>, Error> {
+        let (mut trees, branches) = (begun.trees, &begun.branches);
         let plain = trees
             .iter()
             .all(|tree| !tree.git_dir.as_os_str().is_empty());
         progress(&format!("filling {} worktrees", trees.len()));
-        let usual = plain && (!record.clones || self.is_plain());
-        if plain && !(usual && self.fill(base, &trees, life)?) {
-            progress("unusual index: left to git");
-            in_parallel(trees.len(), |place| self.checkout(&trees[place], life))?;
-        }
-        if !plain {
+        let usual = plain && (!record.clones || self.is_plain()?);
+        let equip = || in_parallel(trees.len(), |place| self.equip(&trees[place]));
+        if plain {
+            // What stands around a tree waits for the disk; files are written meanwhile.
+            let (filled, around) = std::thread::scope(|scope| {
+                let around = scope.spawn(equip);
+                let filled = match usual {
+                    true => self.fill(base, &trees, branches, life),
+                    false => Ok(false),
+                };
+                (filled, around.join().expect("equipping does not panic"))
+            });
+            around?;
+            there(branches)?;
+            if !filled? {
+                progress("unusual index: left to git");
+                in_parallel(trees.len(), |place| self.checkout(&trees[place], life))?;
+            }
+        } else {
+            there(branches)?;
             self.add_by_git(record, &mut trees, life)?;
+            in_parallel(trees.len(), |place| self.equip(&trees[place]))?;
         }
         if !plain || record.clones {
             self.submodules(&trees)?;
@@ -446,7 +485,7 @@ impl<'a> Ground<'a> {
             if let Some(main) = &main {
                 environment::bring(main, &tree.path, &files, &tree.identity)?;
             }
-            self.equip(tree)
+            Ok(())
         })?;
         if request.seal {
             seal::put(self.root)?;
@@ -480,7 +519,6 @@ impl<'a> Ground<'a> {
             &tree.notes.tasks,
         );
         fs::write(&window, text).map_err(Error::at(window))?;
-        self.root.make_dir(&self.root.mail())?;
         let (left, mail) = (
             environment::left_mailbox(self.root, agent),
             self.root.mail().join(agent),
@@ -551,7 +589,7 @@ impl<'a> Ground<'a> {
 
     /// Whether there is such a hook, wherever hooks are looked for.
     fn has_post_checkout(&self, trees: &[Tree]) -> Result<bool, Error> {
-        if self.settings.get("core.hookspath").is_none() {
+        if self.settings.get()?.get("core.hookspath").is_none() {
             let hooks = self.repository.common_dir.join("hooks");
             return Ok(hooks.join("post-checkout").exists());
         }
@@ -587,6 +625,11 @@ impl<'a> Ground<'a> {
             said: lines[lines.len().saturating_sub(10)..].join("\n"),
         })
     }
+}
+
+/// Waits until the branches are there.
+pub(super) fn there(branches: &Option<Running>) -> Result<(), Error> {
+    branches.as_ref().map_or(Ok(()), |git| git.wait().map(drop))
 }
 
 /// Moves a directory to a name that was not there: `name`, or that with a number as git does.
