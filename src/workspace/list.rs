@@ -11,6 +11,7 @@ use super::git::checked;
 use super::index::Index;
 use super::landed::has_landed;
 use super::life::Processes;
+use super::scan::Look;
 use super::{Error, Git, Tree, merge, scan};
 use crate::swarm::Root;
 
@@ -56,10 +57,13 @@ pub(super) fn one(
     let there = tree.path.is_dir();
     let (git, base, head) = point_of_view(common, tree)?;
     let quick = Refs::quickly(tree).filter(|_| there);
+    let mut size = None;
     let (status, ahead_behind) = match quick {
         Some(refs) => {
+            let look = scan::look(tree);
+            size = look.as_ref().map(|look| tracked_size(&look.index));
             let status = Status {
-                dirty: dirty(tree, &refs.tree)?,
+                dirty: dirty(tree, look, &refs)?,
                 head: Some(refs.head),
                 branch: refs.branch,
             };
@@ -84,7 +88,10 @@ pub(super) fn one(
         dirty: status.dirty,
         landed: matches!(ahead_behind, Some((0, _))) || has_landed(&git, &base, &head)?,
         ahead_behind,
-        size: tracked_size(&tree.git_dir),
+        size: size.unwrap_or_else(|| {
+            let index = Index::read(&tree.git_dir.join("index"));
+            index.ok().flatten().as_ref().map_or(0, tracked_size)
+        }),
         seen: seen(&tree.git_dir),
         pids: processes.inside(&tree.path),
     })
@@ -92,6 +99,7 @@ pub(super) fn one(
 
 /// What a linked worktree has checked out and how that stands to its base, read in this process.
 struct Refs {
+    repository: git2::Repository,
     head: String,
     tree: String,
     branch: Option<String>,
@@ -107,17 +115,24 @@ impl Refs {
         let repository = git2::Repository::open(&tree.path).ok()?;
         let head = repository.head().ok()?;
         let here = head.peel_to_commit().ok()?;
-        let base = repository.revparse_single(&tree.notes.base).ok()?;
-        let base = base.peel_to_commit().ok()?.id();
+        let base = repository
+            .revparse_single(&tree.notes.base)
+            .and_then(|base| base.peel_to_commit())
+            .ok()?
+            .id();
         let (ahead, behind) = repository.graph_ahead_behind(here.id(), base).ok()?;
         let branch = head
             .is_branch()
             .then(|| head.shorthand().map(str::to_owned));
+        let (id, tree) = (here.id().to_string(), here.tree_id().to_string());
+        let branch = branch.transpose().ok()?;
+        drop((here, head));
         Some(Refs {
-            branch: branch.transpose().ok()?,
-            head: here.id().to_string(),
-            tree: here.tree_id().to_string(),
+            branch,
+            head: id,
+            tree,
             ahead_behind: (u32::try_from(ahead).ok()?, u32::try_from(behind).ok()?),
+            repository,
         })
     }
 }
@@ -125,9 +140,13 @@ impl Refs {
 /// Above this many paths git looks at the whole tree: a command line has an end.
 const MANY: usize = 500;
 
-/// How many files differ from the last commit: found by stat data, judged by git.
-fn dirty(tree: &Tree, head_tree: &str) -> Result<usize, Error> {
-    let suspects = scan::changed(tree, head_tree)?;
+/// How many files differ from the last commit: found by stat data, judged by git unless it is plain.
+fn dirty(tree: &Tree, look: Option<Look>, refs: &Refs) -> Result<usize, Error> {
+    let plain = look.as_ref();
+    if let Some(count) = plain.and_then(|look| look.plain_count(&refs.repository, &refs.tree)) {
+        return Ok(count);
+    }
+    let suspects = scan::suspects(tree, look, &refs.tree)?;
     if suspects.is_empty() {
         return Ok(0);
     }
@@ -207,10 +226,9 @@ fn ahead_behind(git: &Git, base: &str, head: &str) -> Result<Option<(u32, u32)>,
         .and_then(|(ahead, behind)| Some((ahead.parse().ok()?, behind.parse().ok()?))))
 }
 
-fn tracked_size(git_dir: &Path) -> u64 {
-    let index = Index::read(&git_dir.join("index")).ok().flatten();
-    let entries = index.into_iter().flat_map(|index| index.entries);
-    entries.map(|entry| u64::from(entry.stat.size)).sum()
+fn tracked_size(index: &Index) -> u64 {
+    let sizes = index.entries.iter().map(|entry| entry.stat.size);
+    sizes.map(u64::from).sum()
 }
 
 fn seen(git_dir: &Path) -> Option<SystemTime> {

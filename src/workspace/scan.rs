@@ -15,15 +15,29 @@ use super::git::checked;
 use super::index::{Index, Stat};
 use super::{Error, Git, Tree};
 
-/// The paths of a tree, relative to its top, that may differ from its last commit: changed, gone,
-/// new (not ignored), or staged. Some may turn out to be the same after all.
-pub fn changed(tree: &Tree, head_tree: &str) -> Result<Vec<Vec<u8>>, Error> {
+/// What one look at a tree showed.
+#[derive(Debug)]
+pub struct Look {
+    /// The index that it was compared with.
+    pub index: Index,
+    /// Paths of the index that may have changed, or are gone.
+    changed: Vec<Vec<u8>>,
+    /// Names that the index does not know, ignored ones included.
+    new: Vec<New>,
+}
+
+#[derive(Debug)]
+struct New {
+    path: Vec<u8>,
+    /// Surely not a directory.
+    is_file: bool,
+}
+
+/// Looks at a tree; none where its index, or the tree, is one for git.
+pub fn look(tree: &Tree) -> Option<Look> {
     let path = tree.git_dir.join("index");
     let modified = std::fs::metadata(&path).and_then(|meta| meta.modified());
-    let index = Index::read(&path).ok().flatten();
-    let (Some(index), Ok(modified)) = (index, modified) else {
-        return by_git(&tree.git());
-    };
+    let (index, modified) = (Index::read(&path).ok().flatten()?, modified.ok()?);
     let modified = modified
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap_or_default();
@@ -34,15 +48,57 @@ pub fn changed(tree: &Tree, head_tree: &str) -> Result<Vec<Vec<u8>>, Error> {
         new: Vec::new(),
         buffer: Vec::new(),
     };
-    let Ok(top) = rustix::fs::open(&tree.path, DIRECTORY, Mode::empty()) else {
+    let top = rustix::fs::open(&tree.path, DIRECTORY, Mode::empty()).ok()?;
+    scan.directory(&index, 0..index.entries.len(), &top, b"");
+    Some(Look {
+        index,
+        changed: scan.changed,
+        new: scan.new,
+    })
+}
+
+impl Look {
+    /// How many files differ from the last commit, where that is plain to see: nothing is staged, no
+    /// file of the index may have changed, and what is new are files.
+    pub fn plain_count(&self, repository: &git2::Repository, head_tree: &str) -> Option<usize> {
+        if !self.changed.is_empty() || self.is_staged(head_tree) {
+            return None;
+        }
+        let mut count = 0;
+        for new in &self.new {
+            let path = std::path::Path::new(OsStr::from_bytes(&new.path));
+            let ignored = repository.is_path_ignored(path).ok()?;
+            count += usize::from(new.is_file && !ignored);
+            if !new.is_file && !ignored {
+                return None;
+            }
+        }
+        Some(count)
+    }
+
+    fn is_staged(&self, head_tree: &str) -> bool {
+        self.index.root_tree().map(hex).as_deref() != Some(head_tree)
+    }
+}
+
+/// The paths of a tree, relative to its top, that may differ from its last commit: changed, gone,
+/// new (not ignored), or staged. Some may turn out to be the same after all.
+pub fn changed(tree: &Tree, head_tree: &str) -> Result<Vec<Vec<u8>>, Error> {
+    suspects(tree, look(tree), head_tree)
+}
+
+/// The same after the look.
+pub fn suspects(tree: &Tree, look: Option<Look>, head_tree: &str) -> Result<Vec<Vec<u8>>, Error> {
+    let Some(look) = look else {
         return by_git(&tree.git());
     };
-    scan.directory(&index, 0..index.entries.len(), &top, b"");
-    let mut changed = scan.changed;
-    if !scan.new.is_empty() {
-        changed.extend(not_ignored(&tree.git(), &scan.new)?);
+    let staged = look.is_staged(head_tree);
+    let mut changed = look.changed;
+    if !look.new.is_empty() {
+        let new: Vec<Vec<u8>> = look.new.into_iter().map(|new| new.path).collect();
+        changed.extend(not_ignored(&tree.git(), &new)?);
     }
-    if index.root_tree().map(hex).as_deref() != Some(head_tree) {
+    if staged {
         changed.extend(names(&tree.git().bytes(&[
             "diff-index",
             "--cached",
@@ -112,7 +168,7 @@ fn not_ignored(git: &Git, new: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, Error> {
 struct Scan {
     racy: u32,
     changed: Vec<Vec<u8>>,
-    new: Vec<Vec<u8>>,
+    new: Vec<New>,
     /// For listings; one directory at a time.
     buffer: Vec<u8>,
 }
@@ -173,7 +229,10 @@ impl Scan {
                 FileType::RegularFile | FileType::Directory | FileType::Symlink | FileType::Unknown
             );
             if counts && !known.contains(name) {
-                scan.new.push([prefix, name].concat());
+                scan.new.push(New {
+                    path: [prefix, name].concat(),
+                    is_file: matches!(kind, FileType::RegularFile | FileType::Symlink),
+                });
             }
         });
     }
