@@ -371,6 +371,12 @@ fn slips_are_refused_and_bad_lines_do_not_stop_the_others() {
             .contains("looks like a slip")
     );
     assert_eq!(answers[1]["success"], true);
+    // The words of the swarm count here as where text is parsed.
+    let own = "[grammar.verbs.brew]\nnouns = [\"service\"]\n";
+    fs::write(swarm.top.join("swarm.toml"), own).unwrap();
+    let no = swarm.told("brew service tea");
+    assert_eq!(no["success"], false);
+    assert!(no["message"].as_str().unwrap().contains("no services"));
     let (code, _, err) = swarm.ctl(&["--do", "pause swarn"], "");
     assert_eq!((code, err.contains("try: pause swarm")), (2, true), "{err}");
 }

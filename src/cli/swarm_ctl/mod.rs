@@ -7,10 +7,10 @@ use std::time::Instant;
 use super::args::RootArgs;
 use super::error::{self, say};
 use super::worktree_spawn::Now;
-use super::{Manual, Out, Result, Status, Tool};
+use super::{Manual, Out, Result, Status, Tool, words};
 use crate::action::json::{Object, Value};
 use crate::action::time::TimeDelta;
-use crate::action::{ActionResult, Fill, NoFill, Record, StructuredAction, Wire, Words};
+use crate::action::{ActionResult, Fill, NoFill, Record, StructuredAction, Wire};
 use crate::event::{Effect, Event, What};
 use crate::grammar::Grammar;
 use crate::swarm::root::Options;
@@ -74,7 +74,8 @@ impl Tool for Args {
         if self.texts.is_empty() && error::stdin_is_terminal() {
             return Err(error::no_input::<Args>().into());
         }
-        self.answer_all(&root, out)
+        let grammar = words::grammar(self.root.repo.as_deref())?;
+        self.answer_all(&root, grammar, out)
     }
 }
 
@@ -91,7 +92,7 @@ enum Incoming {
 impl Args {
     /// Answers every action: one line each, in the order in which they are finished. What takes its
     /// time keeps nobody waiting: a stop after it is carried out at once.
-    fn answer_all(&self, root: &Root, out: &mut Out) -> Result {
+    fn answer_all(&self, root: &Root, grammar: &'static Grammar, out: &mut Out) -> Result {
         let (tell, hear) = mpsc::channel();
         self.listen(tell.clone());
         let mut status = Status::Done;
@@ -107,19 +108,21 @@ impl Args {
                     under_way -= 1;
                     answer?
                 }
-                Incoming::Line(number, bytes) => match self.read(&bytes) {
+                Incoming::Line(number, bytes) => match self.read(grammar, &bytes) {
                     Ok(None) => continue,
                     Ok(Some(action)) if takes_time(&action) && !self.dry_run => {
                         under_way += 1;
                         let (root, tell, doubts) =
                             (root.clone(), tell.clone(), self.despite_doubts);
                         std::thread::spawn(move || {
-                            let answer = answer(&root, &action, doubts, false);
+                            let answer = answer(&root, grammar, &action, doubts, false);
                             drop(tell.send(Incoming::Answer(answer)));
                         });
                         continue;
                     }
-                    Ok(Some(action)) => answer(root, &action, self.despite_doubts, self.dry_run)?,
+                    Ok(Some(action)) => {
+                        answer(root, grammar, &action, self.despite_doubts, self.dry_run)?
+                    }
                     Err(wrong) => {
                         say(&format!("swarm-ctl: line {number}: {wrong}\n"));
                         status = Status::Trouble;
@@ -165,7 +168,11 @@ impl Args {
     }
 
     /// The action on a line; none on one that is blank, a comment or a result.
-    fn read(&self, line: &[u8]) -> std::result::Result<Option<StructuredAction>, String> {
+    fn read(
+        &self,
+        grammar: &Grammar,
+        line: &[u8],
+    ) -> std::result::Result<Option<StructuredAction>, String> {
         if line.len() > LINE {
             return Err(format!("longer than the limit of {LINE} bytes"));
         }
@@ -179,7 +186,7 @@ impl Args {
             if self.texts.is_empty() {
                 return Err("no action; text is read by protocol-parse, or with --do".to_owned());
             }
-            let command = Grammar::builtin().parse(line).map_err(|error| {
+            let command = grammar.parse(line).map_err(|error| {
                 let try_this = error.suggestion.as_ref();
                 let try_this = try_this
                     .map(|line| format!("\ntry: {line}"))
@@ -189,7 +196,7 @@ impl Args {
             let action = command.into_action("", &mut Now);
             return action.map(Some).map_err(|error| error.to_string());
         }
-        match Record::read(line, &mut Now, &Words::default()) {
+        match Record::read(line, &mut Now, &grammar.words(false)) {
             Ok(Record::Action(action)) => Ok(Some(action)),
             Ok(Record::Result(_)) => Ok(None),
             Err(error) => Err(error.to_string()),
@@ -205,6 +212,7 @@ fn takes_time(action: &StructuredAction) -> bool {
 /// Answers one action, and remembers the answer.
 fn answer(
     root: &Root,
+    grammar: &Grammar,
     action: &StructuredAction,
     despite_doubts: bool,
     dry: bool,
@@ -230,7 +238,7 @@ fn answer(
             extra: Object::new(),
         }
     };
-    if let Some(refused) = objection(action, despite_doubts) {
+    if let Some(refused) = objection(grammar, action, despite_doubts) {
         let message = refused.message.clone();
         return Ok(finished(&refused, false, message, Vec::new()));
     }
@@ -311,8 +319,8 @@ fn note(root: &Root, event: Event) -> Result<bool> {
 }
 
 /// Why an action is not to be carried out at all.
-fn objection(action: &StructuredAction, despite_doubts: bool) -> Option<Deed> {
-    let check = Grammar::builtin().check_action(action);
+fn objection(grammar: &Grammar, action: &StructuredAction, despite_doubts: bool) -> Option<Deed> {
+    let check = grammar.check_action(action);
     if let Some(error) = check.errors.first() {
         let pair = format!("{} {}", action.verb, action.noun);
         return Some(Deed::refuse(
