@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, Stat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, Stat, StatVfsMountFlags};
 use rustix::io::Errno;
 
 /// What a system call gives.
@@ -91,13 +91,26 @@ pub(crate) fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> Sys<()> {
 
 /// Writes a file and its content to the disk.
 ///
-/// An XFS that gives up (a disk that fails, a cut) while fsync waits may let it return 0 with
-/// nothing written; every stat fails from then on, so the word of fsync counts only with a stat
-/// after it.
+/// A file system that gives up (a disk that fails, a cut) while fsync waits may let it return 0 with
+/// nothing written: the word of fsync counts only while the file system stands after it.
 pub(crate) fn sync(fd: BorrowedFd<'_>) -> Sys<()> {
     gate("fsync")?;
     rustix::fs::fsync(fd)?;
-    stat(fd).map(drop)
+    stands(fd)
+}
+
+/// Whether a file system has not given up: on XFS every stat fails from then on, btrfs (and ext4, as
+/// it is usually mounted) is read-only.
+fn stands(fd: BorrowedFd<'_>) -> Sys<()> {
+    stat(fd)?;
+    gate("fstatfs")?;
+    match rustix::fs::fstatvfs(fd)?
+        .f_flag
+        .contains(StatVfsMountFlags::RDONLY)
+    {
+        true => Err(Errno::ROFS),
+        false => Ok(()),
+    }
 }
 
 /// Writes everything of a file system to the disk.
@@ -107,7 +120,7 @@ pub(crate) fn sync_all(fd: BorrowedFd<'_>) -> Sys<()> {
     rustix::fs::syncfs(fd)?;
     #[cfg(not(target_os = "linux"))]
     rustix::fs::fsync(fd).map(|()| rustix::fs::sync())?;
-    stat(fd).map(drop)
+    stands(fd)
 }
 
 /// Renames, and fails when the new name is taken; where the file system cannot promise that, by a
