@@ -140,12 +140,21 @@ def batch(place, number):
     many = (time.perf_counter() - begin) / (number // 4) * 1e6
     row_least("T4", f"batch of {number} on {place.kind}, {ours:.1f} us a message, against mdeliver ({single:.0f} us)", single / ours, 20)
     row_least("T4", f"the same against `mdeliver -M` ({many:.0f} us)", many / ours, 8)
+    taking_all(place, number, "a batch")
+    begin = time.perf_counter()
+    place.tool([place.send, "--as", "a", "--to", "box", "--batch", "--bundle"], lines)
+    bundle = (time.perf_counter() - begin) / number * 1e6
+    row_least("T4", f"bundle of {number} on {place.kind}, {bundle:.1f} us a message, against `mdeliver -M`", many / bundle, 100)
+    taking_all(place, number, "a bundle")
+
+
+def taking_all(place, number, what):
     begin = time.perf_counter()
     taken = place.tool([place.recv, "--as", "box", "--all", "--json"])
     each = (time.perf_counter() - begin) / number * 1e6
     if taken.count(b"\n") != number:
         raise SystemExit(f"{taken.count(bytes([10]))} of {number} came back")
-    print(f"| | taking them all again, `spore-recv --all`, {each:.1f} us a message | | | |", flush=True)
+    print(f"| | taking all of {what}, `spore-recv --all`, {each:.1f} us a message | | | |", flush=True)
 
 
 def taking(place, depths, count):

@@ -7,7 +7,7 @@
 //! | box open to others, umask 0 | `spool::everything_is_private_even_under_an_open_umask`, `hurt::a_mailbox_that_others_may_write_is_told_of` |
 //! | ENOSPC, EDQUOT, EIO at any call; no inodes | `spool::faults::tests` (every k), `hurt::a_full_disk_refuses_new_mail_and_lets_old_mail_be_read_and_acknowledged` |
 //! | fsync error | `hurt::a_failed_sync_is_said_once_and_never_tried_on_the_same_file` |
-//! | kill at any point, both sides | `hurt::a_kill_at_every_system_call_of_…` (four) |
+//! | kill at any point, both sides | `hurt::a_kill_at_every_system_call_of_…` (six) |
 //! | power cut | `tests/powercut.py` (`make powercut`, as root) |
 //! | torn, empty | `spool::torn_files_are_never_handed_out` |
 //! | clocks | `spool::a_clock_that_steps_back_neither_loses_nor_repeats`, `spool::expiry_leaves_a_minute_for_clocks_that_differ`, `hurt::mail_of_1970_and_of_2106_is_mail` |
@@ -219,6 +219,63 @@ fn a_kill_at_every_system_call_of_a_batch_brings_all_or_nothing() {
         |swarm, _, when| {
             let got = take_all(swarm).matches("\"n\":").count();
             assert!(got == 0 || got == 3, "{when}: {got} of 3");
+        },
+    );
+}
+
+/// Sends three messages as a bundle.
+fn bundle() -> Victim {
+    Victim {
+        input: "{\"n\":1}\n{\"n\":2}\n{\"n\":3}\n",
+        ..Victim::new(
+            "spore-send",
+            &["--as", "boss", "--to", "box", "--batch", "--bundle"],
+        )
+    }
+}
+
+#[test]
+fn a_kill_at_every_system_call_of_a_bundle_brings_all_or_nothing() {
+    if !has_strace("a_kill_at_every_system_call_of_a_bundle") {
+        return;
+    }
+    kill_everywhere(
+        |_| bundle(),
+        |swarm, _, when| {
+            let got = take_all(swarm).matches("\"n\":").count();
+            assert!(got == 0 || got == 3, "{when}: {got} of 3");
+        },
+    );
+}
+
+#[test]
+fn a_kill_at_every_system_call_of_who_takes_a_bundle_apart_leaves_each_message_once() {
+    if !has_strace("a_kill_at_every_system_call_of_who_takes_a_bundle_apart") {
+        return;
+    }
+    kill_everywhere(
+        |swarm| {
+            assert_eq!(code(&bundle().run(swarm, &["-o", "/dev/null"])), 0);
+            Victim::new("spore-recv", &["--as", "box", "--raw"])
+        },
+        |swarm, killed, when| {
+            let got = out(killed) + &take_all(swarm);
+            for n in 1..=3 {
+                assert!(got.contains(&format!("\"n\":{n}")), "{when}: {n} is lost");
+            }
+            let home = swarm.mailbox("box");
+            let files = |part: &str| {
+                let found = walkdir::WalkDir::new(home.join(part)).into_iter();
+                found
+                    .filter(|e| e.as_ref().unwrap().file_type().is_file())
+                    .count()
+            };
+            // And the one that every swarm begins with.
+            assert_eq!(
+                (files("done"), files("new"), files("cur")),
+                (4, 0, 0),
+                "{when}"
+            );
         },
     );
 }

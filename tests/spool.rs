@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use sporekit::id::AgentName;
 use sporekit::spool::{
-    Accepted, Claim, Clock, Error, Host, Id, Lane, Mailbox, Name, Now, Place, Post, Receiver,
-    Spent, Spool, Taken, Watch, Woken,
+    Accepted, Claim, Clock, Entry, Error, Host, Id, Lane, Mailbox, Name, Now, Place, Post,
+    Receiver, Spent, Spool, Taken, Watch, Woken,
 };
 use tempfile::TempDir;
 
@@ -461,6 +461,218 @@ fn a_batch_arrives_whole_and_in_order() {
     assert_eq!(names(&p.mail.join("kiro-1/new")).len(), 1);
     assert_eq!(drain(&mailbox), texts);
     assert_eq!(names(&p.mail.join("kiro-1/new")), [""; 0]);
+}
+
+/// A bundle of these texts in `kiro-1`; the ids of its messages.
+fn bundle(mailbox: &Mailbox, texts: &[String]) -> Vec<Id> {
+    let whole = Clock::Kernel.id();
+    let messages: Vec<(Id, &String)> = texts.iter().map(|t| (Clock::Kernel.id(), t)).collect();
+    let sent = mailbox.deliver_bundle(whole, &messages, &Post::default());
+    assert_eq!(sent.unwrap(), texts.len());
+    messages.iter().map(|(id, _)| *id).collect()
+}
+
+#[test]
+fn a_bundle_is_one_file_of_messages_that_are_told_apart_by_their_sizes() {
+    let p = place();
+    let mailbox = p.spool.create(&name("kiro-1")).unwrap();
+    let new = p.mail.join("kiro-1/new");
+    let mut texts: Vec<String> = (0..100).map(|n| n.to_string()).collect();
+    // What looks like a part of a bundle is text here; so is nothing at all.
+    let other = Clock::Kernel.id();
+    texts.push(format!(
+        "\n=== {other}\n\n\n- {other},S=3:2,\n# 🧬 Bundle of 1 spores\n\n"
+    ));
+    texts.push(String::new());
+    send(&mailbox, "before");
+    let ids = bundle(&mailbox, &texts);
+    send(&mailbox, "after");
+    let files = names(&new);
+    assert_eq!(files.len(), 3);
+    let file = files.iter().find(|file| file.ends_with(".bundle")).unwrap();
+    let shown = fs::read_to_string(new.join(file)).unwrap();
+    assert!(
+        shown.starts_with("# 🧬 Bundle of 102 spores\n\n- "),
+        "{shown}"
+    );
+
+    // To all who look it is messages that wait, in order, and looking changes nothing.
+    let listed = mailbox.list().unwrap();
+    let inside: Vec<&Entry> = listed.iter().filter(|e| e.batch.is_some()).collect();
+    assert_eq!(inside.iter().map(|e| e.name.id).collect::<Vec<_>>(), ids);
+    for (entry, text) in inside.iter().zip(&texts) {
+        let mut read = String::new();
+        let mut file = fs::File::from(mailbox.open_entry(entry).unwrap());
+        file.read_to_string(&mut read).unwrap();
+        assert_eq!(read, *text);
+        assert_eq!(mailbox.find(entry.name.id).unwrap(), Some(Place::Waiting));
+    }
+    assert_eq!(mailbox.examine(Clock::Kernel.now()).unwrap(), []);
+    assert_eq!(names(&new), files);
+
+    texts.insert(0, "before".to_owned());
+    texts.push("after".to_owned());
+    assert_eq!(drain(&mailbox), texts);
+    for part in ["new", "cur", "tmp"] {
+        assert_eq!(names(&p.mail.join("kiro-1").join(part)), [""; 0]);
+    }
+    // Each has its own place in the ledger.
+    mailbox.deliver(ids[7], b"copy", &Post::default()).unwrap();
+    assert_eq!(drain(&mailbox), [""; 0]);
+}
+
+#[test]
+fn one_message_of_a_bundle_can_be_taken_and_each_has_its_own_lease_and_end() {
+    let p = place();
+    let mailbox = p.spool.create(&name("kiro-1")).unwrap();
+    let texts = ["one", "two", "three"].map(str::to_owned);
+    let ids = bundle(&mailbox, &texts);
+    let listed = mailbox.list().unwrap();
+    let mut receiver = Receiver::new(&mailbox, Host::here(), MINUTE);
+    let mut second = message(receiver.take_this(&listed[1]).unwrap());
+    assert_eq!(text(&mut second), "two");
+    receiver.ack(&second).unwrap();
+    let first = message(receiver.take().unwrap());
+    receiver.bury(&first, "no use", false).unwrap();
+    let third = message(receiver.take().unwrap());
+    receiver.release(&third, true).unwrap();
+    let place = |id| mailbox.find(id).unwrap().unwrap().as_str();
+    let places: Vec<&str> = ids.into_iter().map(place).collect();
+    assert_eq!(places, ["dead", "done", "waiting"]);
+    let third = message(receiver.take().unwrap());
+    assert_eq!(third.name.attempts, 2);
+}
+
+#[test]
+fn of_a_bundle_that_is_torn_or_lies_nothing_is_handed_out() {
+    let p = place();
+    let mailbox = p.spool.create(&name("kiro-1")).unwrap();
+    let new = p.mail.join("kiro-1/new");
+    let texts = ["one", "two"].map(str::to_owned);
+    type Lie = fn(String) -> String;
+    let lies: [(&str, Lie); 12] = [
+        ("torn", |text| text[..text.len() - 1].to_owned()),
+        ("torn", |_| String::new()),
+        ("torn", |text| text + "more"),
+        ("list", |text| text.replacen("of 2", "of 3", 1)),
+        ("list", |text| text.replacen(",S=3:2,", ",S=4:2,", 1)),
+        ("list", |text| {
+            text.replacen(",S=3:2,", ",S=18446744073709551615:2,", 1)
+        }),
+        ("list", |text| text.replacen(",S=3:2,", ",S=3,A=9:2,", 1)),
+        ("list", |text| text.replacen("- ", "- ../", 1)),
+        ("list", |text| text.replace('\n', " ")),
+        ("list", |text| {
+            let line = text.lines().nth(2).unwrap();
+            text.replace(text.lines().nth(3).unwrap(), line)
+        }),
+        ("mark", |text| text.replacen("\n=== ", "\n--- ", 1)),
+        ("mark", |text| {
+            text.replacen("\none\n", "\nonetwo\n", 1)
+                .replacen("\ntwo", "\n", 1)
+        }),
+    ];
+    for (number, (kind, lie)) in lies.into_iter().enumerate() {
+        let ids = bundle(&mailbox, &texts);
+        let file = new.join(&names(&new)[0]);
+        let text = fs::read_to_string(&file).unwrap();
+        let lying = lie(text.clone());
+        assert_ne!(text, lying, "{number}");
+        fs::remove_file(&file).unwrap();
+        let (size, lied) = (
+            format!(",S={}:", text.len()),
+            format!(",S={}:", lying.len()),
+        );
+        let path = file.to_str().unwrap().to_owned();
+        let path = if kind == "torn" {
+            path
+        } else {
+            path.replace(&size, &lied)
+        };
+        fs::write(&path, &lying).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
+        send(&mailbox, "real");
+        let doctor = mailbox.examine(Clock::Kernel.now()).unwrap();
+        assert!(
+            kind == "mark" || doctor.iter().any(|found| found.bad),
+            "{number}"
+        );
+        let mut receiver = Receiver::new(&mailbox, Host::here(), MINUTE);
+        match (kind, receiver.take().unwrap()) {
+            ("torn", Taken::Spent(claim, Spent::Torn)) => receiver.bury(&claim, "x", true),
+            (_, Taken::Spent(claim, Spent::Foreign(_))) => receiver.bury(&claim, "x", false),
+            other => panic!("{number}: {other:?}"),
+        }
+        .unwrap();
+        assert_eq!(drain(&mailbox), ["real"], "{number}");
+        for id in ids {
+            assert_eq!(mailbox.find(id).unwrap(), None, "{number}");
+        }
+        assert_eq!(names(&p.mail.join("kiro-1/tmp")), [""; 0], "{number}");
+    }
+}
+
+#[test]
+fn many_receivers_take_one_bundle_apart_once() {
+    let p = place();
+    let mailbox = p.spool.create(&name("kiro-1")).unwrap();
+    let texts: Vec<String> = (0..300).map(|n| n.to_string()).collect();
+    let seen = std::sync::Mutex::new(HashMap::new());
+    for half in texts.chunks(150) {
+        bundle(&mailbox, half);
+    }
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                let mut receiver = Receiver::new(&mailbox, Host::here(), MINUTE);
+                while seen.lock().unwrap().len() < texts.len() {
+                    match receiver.take().unwrap() {
+                        Taken::Message(mut claim) => {
+                            *seen.lock().unwrap().entry(text(&mut claim)).or_insert(0) += 1;
+                            receiver.ack(&claim).unwrap();
+                        }
+                        Taken::Nothing => std::thread::yield_now(),
+                        Taken::Spent(_, why) => panic!("{why}"),
+                    }
+                }
+            });
+        }
+    });
+    assert!(seen.into_inner().unwrap().values().all(|times| *times == 1));
+    assert_eq!(mailbox.list().unwrap(), []);
+}
+
+#[test]
+fn a_bundle_whose_receiver_died_in_the_middle_waits_again() {
+    let p = place();
+    let mailbox = p.spool.create(&name("kiro-1")).unwrap();
+    let home = p.mail.join("kiro-1");
+    let texts = ["one", "two"].map(str::to_owned);
+    let mut dead = Host::here().lease(MINUTE, true);
+    dead.holder.start += 1;
+    // Killed before the swap: the bundle in cur/; after it: the batch there.
+    for swapped in [false, true] {
+        bundle(&mailbox, &texts);
+        let file = names(&home.join("new")).remove(0);
+        let claimed = Name {
+            lease: Some(dead),
+            ..file.strip_suffix(".bundle").unwrap().parse().unwrap()
+        };
+        let claimed = home.join(format!("cur/{claimed}.bundle"));
+        fs::rename(home.join("new").join(&file), &claimed).unwrap();
+        if swapped {
+            let listed = mailbox.list().unwrap();
+            fs::remove_file(&claimed).unwrap();
+            fs::create_dir(&claimed).unwrap();
+            for (entry, text) in listed.iter().zip(&texts) {
+                let part = claimed.join(&entry.file);
+                fs::write(&part, text).unwrap();
+                fs::set_permissions(&part, fs::Permissions::from_mode(0o400)).unwrap();
+            }
+        }
+        assert_eq!(mailbox.list().unwrap().len(), 2);
+        assert_eq!(drain(&mailbox), texts);
+    }
 }
 
 #[test]

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use super::Error;
 use super::name::{Id, Name};
 use super::sys;
+use super::{Error, bundle};
 use crate::id::{self, AgentName};
 
 /// How urgent a message is: three Maildirs in one mailbox.
@@ -211,8 +211,10 @@ pub struct Entry {
     pub name: Name,
     /// Its name as it stands on the disk.
     pub file: String,
-    /// The batch directory that it still stands in.
+    /// The batch directory, or the bundle, that it still stands in.
     pub batch: Option<String>,
+    /// Where it begins in that bundle.
+    pub(super) offset: Option<u64>,
     /// Its lane.
     pub lane: Lane,
     /// Whether it is claimed.
@@ -363,10 +365,13 @@ impl Mailbox {
                     name,
                     file: file.to_owned(),
                     batch: batch.map(str::to_owned),
+                    offset: None,
                     lane,
                     held,
                 }),
-                (None, FileType::Directory) if batch.is_none() && is_batch(file) => {
+                (None, _)
+                    if batch.is_none() && (is_batch(file) || bundle::name(file).is_some()) =>
+                {
                     batches.push(file.to_owned());
                 }
                 _ => {}
@@ -377,10 +382,51 @@ impl Mailbox {
                 Ok(inner) => self.list_dir(&inner, lane, held, Some(&batch), found)?,
                 // A receiver has just spread it; its messages are in `new/` now.
                 Err(Errno::NOENT) => {}
+                Err(Errno::NOTDIR) => self.list_bundle(dir, lane, held, batch, found)?,
+                Err(Errno::LOOP) => {}
                 Err(errno) => return Err(errno),
             }
         }
         Ok(())
+    }
+
+    fn list_bundle(
+        &self,
+        dir: &OwnedFd,
+        lane: Lane,
+        held: bool,
+        file: String,
+        found: &mut Vec<Entry>,
+    ) -> sys::Sys<()> {
+        // Gone, not a bundle, or torn: nothing of it will be handed out.
+        let Some((bundle, name)) = self.open_bundle(dir, &file)? else {
+            return Ok(());
+        };
+        let parts = bundle::index(&bundle, name.size)?.unwrap_or_default();
+        found.extend(parts.into_iter().map(|(name, at)| Entry {
+            name,
+            file: name.to_string(),
+            batch: Some(file.clone()),
+            offset: Some(at),
+            lane,
+            held,
+        }));
+        Ok(())
+    }
+
+    /// Opens a bundle that is whole and ours.
+    fn open_bundle(&self, dir: &OwnedFd, file: &str) -> sys::Sys<Option<(OwnedFd, Name)>> {
+        let Some(name) = bundle::name(file) else {
+            return Ok(None);
+        };
+        match sys::open_file(dir.as_fd(), file) {
+            Ok(bundle) => Ok(self
+                .check(&bundle, name.size)
+                .is_ok()
+                .then_some((bundle, name))),
+            Err(Errno::NOENT | Errno::ACCESS | Errno::LOOP | Errno::NXIO) => Ok(None),
+            Err(errno) => Err(errno),
+        }
     }
 
     /// Opens a listed message for reading, without claiming it.
@@ -389,17 +435,23 @@ impl Mailbox {
     /// When it is gone (another took it), or not a message.
     pub fn open_entry(&self, entry: &Entry) -> Result<OwnedFd, Error> {
         let part = if entry.held { "cur" } else { "new" };
-        let open = || {
-            let dir = self.part(entry.lane, part)?;
-            match &entry.batch {
-                None => sys::open_file(dir.as_fd(), &entry.file),
-                Some(batch) => {
-                    let batch = sys::open_dir(dir.as_fd(), batch)?;
-                    sys::open_file(batch.as_fd(), &entry.file)
-                }
+        let opening = |errno| Error::io(format!("message {}", entry.name.id))(errno);
+        let dir = self.part(entry.lane, part).map_err(opening)?;
+        if let (Some(bundle), Some(at)) = (&entry.batch, entry.offset) {
+            let part = || match self.open_bundle(&dir, bundle)? {
+                Some((bundle, _)) => bundle::part(&bundle, &entry.name, at),
+                None => Err(Errno::NOENT),
+            };
+            return part().map_err(opening);
+        }
+        let open = || match &entry.batch {
+            None => sys::open_file(dir.as_fd(), &entry.file),
+            Some(batch) => {
+                let batch = sys::open_dir(dir.as_fd(), batch)?;
+                sys::open_file(batch.as_fd(), &entry.file)
             }
         };
-        let file = open().map_err(Error::io(format!("message {}", entry.name.id)))?;
+        let file = open().map_err(opening)?;
         self.check(&file, entry.name.size)
             .map_err(|why| Error::Unsafe {
                 name: entry.file.clone(),
@@ -504,6 +556,11 @@ impl Mailbox {
 
 /// The reason that marks a file as torn.
 pub(super) const TORN: &str = "its size is not the one in its name";
+
+/// Whether a name in `new/` is that of a message, of a batch or of a bundle.
+pub(super) fn is_ours(name: &str) -> bool {
+    Name::read(name.as_bytes()).is_some() || is_batch(name) || bundle::name(name).is_some()
+}
 
 /// Whether a directory name in `new/` is that of a batch.
 pub(super) fn is_batch(name: &str) -> bool {

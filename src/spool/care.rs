@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use super::boxes::{Lane, Mailbox, is_batch};
 use super::name::{Id, Name};
 use super::sys::{self, Sys};
-use super::{Error, Now};
+use super::{Error, Now, bundle};
 
 /// After this many seconds a file in `tmp/` whose process is gone is rubbish (maildir(5)).
 const TMP_AGE: u64 = 36 * 3600;
@@ -301,7 +301,11 @@ impl Mailbox {
         if is_batch(file) && kind == FileType::Directory {
             return;
         }
-        let Some(name) = Name::read(file.as_bytes()) else {
+        let of_bundle = bundle::name(file);
+        if of_bundle.is_some() && kind == FileType::Directory {
+            return;
+        }
+        let Some(name) = Name::read(file.as_bytes()).or(of_bundle) else {
             return tell(
                 path,
                 "not a message of ours: it is left alone".into(),
@@ -312,6 +316,11 @@ impl Mailbox {
             Ok(open) => {
                 if let Err(why) = self.check(&open, name.size) {
                     tell(path, format!("will not be handed out: {why}"), true);
+                    return;
+                }
+                if of_bundle.is_some() && !matches!(bundle::index(&open, name.size), Ok(Some(_))) {
+                    let what = "will not be handed out: its list does not say what is in it";
+                    tell(path, what.into(), true);
                     return;
                 }
             }

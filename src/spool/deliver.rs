@@ -226,7 +226,7 @@ impl Mailbox {
 
 /// Makes a directory of files durable: by one sync of the file system when little else of it waits
 /// to be written, else file by file from several threads, whose waits the journal merges.
-fn barrier(dir: &OwnedFd, files: &[String]) -> Sys<()> {
+pub(super) fn barrier(dir: &OwnedFd, files: &[String]) -> Sys<()> {
     const MUCH: u64 = 256 << 20;
     if files.len() >= 16 && dirty_bytes().is_some_and(|dirty| dirty < MUCH) {
         return sys::sync_all(dir.as_fd());
@@ -281,10 +281,20 @@ impl Draft<'_> {
     /// # Errors
     /// [`Error::NotAccepted`]: nothing is left of it. [`Error::Unconfirmed`]: it is in the mailbox,
     /// but the disk did not say so.
-    pub fn deliver(mut self, post: &Post) -> Result<Accepted, Error> {
+    pub fn deliver(self, post: &Post) -> Result<Accepted, Error> {
+        self.deliver_as("", post)
+    }
+
+    /// Whether the file system lets a receiver take a bundle apart.
+    pub(super) fn may_be_bundle(&self) -> bool {
+        sys::can_exchange(self.tmp.as_fd())
+    }
+
+    /// The same under a name with `suffix` behind it.
+    pub(super) fn deliver_as(mut self, suffix: &str, post: &Post) -> Result<Accepted, Error> {
         let kind = sys::fs_kind(self.tmp.as_fd()).map_err(refused("asking for the file system"))?;
         let name = Name::fresh(self.id, self.size, post.expiry);
-        let name = file_name(&name, kind != FsKind::NoColon);
+        let name = file_name(&name, kind != FsKind::NoColon) + suffix;
         let name_first = kind == FsKind::Journal;
         if post.sync && !name_first {
             self.sync_file().map_err(refused("writing to the disk"))?;

@@ -168,6 +168,66 @@ mod tests {
     }
 
     #[test]
+    fn a_bundle_that_fails_at_any_call_is_there_whole_or_not_at_all() {
+        for errno in ERRNOS {
+            for k in 0.. {
+                let (_dir, _spool, mailbox) = place();
+                let clock = Clock::Kernel;
+                let whole = clock.id();
+                let texts: Vec<_> = (0..3).map(|n| (clock.id(), n.to_string())).collect();
+                let send = || mailbox.deliver_bundle(whole, &texts, &Post::default());
+                let (sent, reached) = failing(k, errno, send);
+                let there = drain(&mailbox);
+                match sent {
+                    Ok(count) => assert_eq!((count, there), (3, 3)),
+                    Err(Error::NotAccepted { .. }) => assert_eq!(there, 0, "call {k}"),
+                    Err(Error::Unconfirmed { .. }) => assert_eq!(there, 3),
+                    Err(other) => panic!("call {k}: {other:?}"),
+                }
+                if !reached {
+                    break;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_receive_of_a_bundle_that_fails_at_any_call_loses_nothing_and_doubles_nothing() {
+        for errno in ERRNOS {
+            for k in 0.. {
+                let (_dir, _spool, mailbox) = place();
+                let clock = Clock::Kernel;
+                let whole = clock.id();
+                let texts: Vec<_> = (0..3).map(|n| (clock.id(), n.to_string())).collect();
+                mailbox
+                    .deliver_bundle(whole, &texts, &Post::default())
+                    .unwrap();
+                let mut done = 0;
+                let work = || -> Result<(), Error> {
+                    let mut receiver =
+                        Receiver::new(&mailbox, Host::here(), Duration::ZERO).outliving();
+                    loop {
+                        match receiver.take()? {
+                            Taken::Message(claim) => {
+                                receiver.ack(&claim)?;
+                                done += 1;
+                            }
+                            // It could not be examined.
+                            Taken::Spent(claim, _) => receiver.release(&claim, true)?,
+                            Taken::Nothing => return Ok(()),
+                        }
+                    }
+                };
+                let (_, reached) = failing(k, errno, work);
+                assert_eq!(done + drain(&mailbox), 3, "call {k} {errno:?}");
+                if !reached {
+                    break;
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_receive_that_fails_at_any_call_loses_nothing_and_hands_on_nothing_twice() {
         for errno in ERRNOS {
             for k in 0.. {

@@ -37,6 +37,7 @@
 //! | arriving | `new/NAME`, not yet synced | nothing while the machine lives. Power cut: whole, gone, or torn (the size differs from `S=`); the sender was not told "accepted" | sender: fsync of file and directory |
 //! | **waiting** | `new/NAME`, synced: from here the sender is told "accepted" | nothing | receiver: rename to `cur/`, the claim |
 //! | in a batch | `new/BATCH/NAME` | nothing: the whole directory came by one rename | receiver: each to `new/`, then rmdir |
+//! | in a bundle | `new/NAME.bundle`, one file | nothing. Power cut while arriving: as above; torn, none of it is handed out | receiver: builds the batch in `tmp/`, syncs it, swaps it with the claimed `cur/NAME.bundle`, and that is the batch |
 //! | held | `cur/NAME` with `A=`, `C=`, `L=` | the lease runs out (or its process is seen dead, or the boot is another): handed out again, `A=` one higher | receiver: rename to `done/`, `new/`, `dead/` or to a longer lease |
 //! | done | `done/DAY/ID` | nothing; another copy with this id is dropped | `prune` |
 //! | dead | `dead/ID` and `ID.why` | nothing (`.why` is written first) | `requeue`, or a person |
@@ -45,8 +46,8 @@
 //! The instant of delivery is the return of the last fsync. On ext4 and XFS the rename into `new/`
 //! comes before the fsync of the file, so that both are one journal commit (0.6 of the time); a
 //! live reader sees the whole content through the page cache, and after a power cut the size in
-//! the name tells a torn file. Everywhere else the file is synced first. A receiver syncs nothing:
-//! a power cut can only bring a message back.
+//! the name tells a torn file. Everywhere else the file is synced first. A receiver syncs nothing
+//! but what it makes of a bundle: a power cut can only bring a message back.
 //!
 //! `--id KEY`: before the content is written, `id/HASH` is made as a symbolic link whose text is
 //! the id (one step creates name and content). Who finds it there takes over that id; when a
@@ -62,6 +63,7 @@
 
 mod bounce;
 mod boxes;
+mod bundle;
 mod care;
 mod deliver;
 mod host;

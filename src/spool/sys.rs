@@ -152,9 +152,38 @@ pub(crate) fn rename(from: BorrowedFd<'_>, old: &str, to: BorrowedFd<'_>, new: &
 }
 
 /// Swaps two names.
-pub(crate) fn exchange(at: BorrowedFd<'_>, one: &str, other: &str) -> Sys<()> {
+pub(crate) fn exchange(
+    from: BorrowedFd<'_>,
+    one: &str,
+    to: BorrowedFd<'_>,
+    other: &str,
+) -> Sys<()> {
     gate("renameat2")?;
-    rustix::fs::renameat_with(at, one, at, other, RenameFlags::EXCHANGE)
+    rustix::fs::renameat_with(from, one, to, other, RenameFlags::EXCHANGE)
+}
+
+/// Whether the file system that holds `fd` is known to swap names: ext4, XFS, tmpfs, btrfs, f2fs.
+pub(crate) fn can_exchange(fd: BorrowedFd<'_>) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        const KNOWN: [u64; 5] = [0xef53, 0x5846_5342, 0x0102_1994, 0x9123_683e, 0xf2f5_2010];
+        let kind = rustix::fs::fstatfs(fd).map(|found| found.f_type as u64 & 0xffff_ffff);
+        kind.is_ok_and(|kind| KNOWN.contains(&kind))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = fd;
+        false
+    }
+}
+
+/// A file that has no name and no place on a disk.
+pub(crate) fn in_memory() -> Sys<OwnedFd> {
+    #[cfg(target_os = "linux")]
+    return rustix::fs::memfd_create("part", rustix::fs::MemfdFlags::CLOEXEC);
+    // Nobody writes bundles here: see can_exchange.
+    #[cfg(not(target_os = "linux"))]
+    Err(Errno::NOTSUP)
 }
 
 /// Gives a file one more name.

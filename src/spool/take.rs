@@ -7,12 +7,12 @@ use std::time::Duration;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use super::boxes::{Entry, Lane, Mailbox, TORN, is_batch};
+use super::boxes::{Entry, Lane, Mailbox, TORN, is_batch, is_ours};
 use super::host::Host;
 use super::name::{Id, Name};
 use super::order::{self, Order, Record};
 use super::sys::{self, Sys};
-use super::{Error, Now};
+use super::{Error, Now, bundle};
 
 /// After this many claims that ended without an acknowledgement a message is given up.
 pub const MAX_ATTEMPTS: u32 = 5;
@@ -22,6 +22,9 @@ const EXPIRY_SLACK: u64 = 60;
 
 /// A directory larger than this and empty is replaced: ext4 never shrinks one.
 const DEBT: u64 = 256 * 1024;
+
+/// How long a receiver that is alive may take for a bundle before another begins anew.
+const UNBUNDLING: Duration = Duration::from_secs(600);
 
 /// A message that this receiver holds.
 #[derive(Debug)]
@@ -108,6 +111,8 @@ pub struct Receiver<'a> {
     desks: Vec<Desk>,
     day: Option<(String, OwnedFd)>,
     skip: HashSet<Id>,
+    /// A bundle that the last scan could not take apart.
+    spent: Option<Taken>,
 }
 
 impl<'a> Receiver<'a> {
@@ -121,6 +126,7 @@ impl<'a> Receiver<'a> {
             desks: Vec::new(),
             day: None,
             skip: HashSet::new(),
+            spent: None,
         }
     }
 
@@ -172,8 +178,14 @@ impl<'a> Receiver<'a> {
         };
         let now = self.host.clock.now();
         if let Some(batch) = &entry.batch {
-            self.spread(at, batch)
-                .map_err(|errno| self.trouble(errno))?;
+            let opened = match bundle::name(batch) {
+                Some(_) => self.unbundle(at, batch),
+                None => self.spread(at, batch).map(|()| Taken::Nothing),
+            };
+            match opened.map_err(|errno| self.trouble(errno))? {
+                Taken::Nothing => {}
+                spent => return Ok(spent),
+            }
         }
         self.claim(at, &entry.file, false, now)
             .map_err(|errno| self.trouble(errno))
@@ -243,7 +255,7 @@ impl<'a> Receiver<'a> {
                 }
             }
         }
-        Ok(Taken::Nothing)
+        Ok(self.spent.take().unwrap_or(Taken::Nothing))
     }
 
     /// Finds claims that have run out, at most once a second.
@@ -256,9 +268,14 @@ impl<'a> Receiver<'a> {
         }
         desk.looked = Some(now.boot_ms);
         let mut stale = Vec::new();
+        let mut bundles = Vec::new();
         sys::list(desk.cur.as_fd(), |file, _| {
             let Ok(file) = file.to_str() else { return };
             let Some(name) = Name::read(file.as_bytes()) else {
+                let lease = bundle::name(file).and_then(|name| name.lease);
+                if lease.is_some_and(|lease| !host.keeps(&lease, now)) {
+                    bundles.push(file.to_owned());
+                }
                 return;
             };
             // Without a claim in its name a mail program has put it there: somebody read it.
@@ -269,7 +286,7 @@ impl<'a> Receiver<'a> {
         })?;
         stale.sort();
         desk.stale = stale.into();
-        Ok(())
+        bundles.iter().try_for_each(|file| self.put_back(at, file))
     }
 
     /// The next name of `new/` that may be claimed.
@@ -327,26 +344,40 @@ impl<'a> Receiver<'a> {
             let mut records: Vec<Record> = Vec::new();
             let mut long: Vec<String> = Vec::new();
             let mut batches: Vec<String> = Vec::new();
+            let mut bundles: Vec<String> = Vec::new();
             let skip = &self.skip;
             sys::list(desk.new.as_fd(), |file, kind| {
                 let Ok(file) = file.to_str() else { return };
                 match kind {
-                    FileType::Directory if is_batch(file) => batches.push(file.to_owned()),
+                    FileType::Directory if is_batch(file) || bundle::name(file).is_some() => {
+                        batches.push(file.to_owned());
+                    }
                     FileType::RegularFile | FileType::Unknown | FileType::Symlink => {
                         match (Name::read(file.as_bytes()), order::record(file)) {
                             (Some(name), _) if skip.contains(&name.id) => {}
                             (Some(_), Some(record)) => records.push(record),
                             (Some(_), None) => long.push(file.to_owned()),
+                            (None, _) if bundle::name(file).is_some() => {
+                                bundles.push(file.to_owned());
+                            }
                             (None, _) => {}
                         }
                     }
                     _ => {}
                 }
             })?;
-            if !batches.is_empty() {
+            if !batches.is_empty() || !bundles.is_empty() {
                 batches.sort();
                 for batch in batches {
                     self.spread(at, &batch)?;
+                }
+                bundles.sort();
+                for bundle in bundles {
+                    let spent = self.unbundle(at, &bundle)?;
+                    if !matches!(spent, Taken::Nothing) {
+                        self.spent = Some(spent);
+                        return Ok(false);
+                    }
                 }
                 continue;
             }
@@ -418,6 +449,114 @@ impl<'a> Receiver<'a> {
         }
     }
 
+    /// Takes a bundle apart: its messages become a batch, and that is spread. It is claimed as a
+    /// message is, and what cannot be read is spent as a message is.
+    fn unbundle(&self, at: usize, file: &str) -> Sys<Taken> {
+        let Some(found) = bundle::name(file) else {
+            return Ok(Taken::Nothing);
+        };
+        let desk = &self.desks[at];
+        let name = Name {
+            lease: Some(self.host.lease(UNBUNDLING, true)),
+            ..found
+        };
+        let claim = Claim {
+            name,
+            lane: desk.lane,
+            file: self.written(&name, file),
+            content: None,
+        };
+        match sys::rename_new(desk.new.as_fd(), file, desk.cur.as_fd(), &claim.file) {
+            Ok(()) => {}
+            Err(Errno::NOENT) => return Ok(Taken::Nothing),
+            Err(errno) => return Err(errno),
+        }
+        match self.unpack(desk, &claim) {
+            Ok(None) => {
+                // Held by us who live, nobody else would: so it is tried twice.
+                self.put_back(at, &claim.file)
+                    .or_else(|_| self.put_back(at, &claim.file))?;
+                self.spread(at, file)?;
+                Ok(Taken::Nothing)
+            }
+            Ok(Some(why)) => Ok(Taken::Spent(claim, why)),
+            // A full disk, and the like: it waits again.
+            Err(errno) => {
+                let _ = self.put_back(at, &claim.file);
+                Err(errno)
+            }
+        }
+    }
+
+    /// Builds the batch aside, writes it to the disk, and swaps it with the claimed bundle: until
+    /// then there is only the bundle, from then on only the batch. Whoever lost the claim has
+    /// nothing to swap with.
+    fn unpack(&self, desk: &Desk, claim: &Claim) -> Sys<Option<Spent>> {
+        let bundle = match sys::open_file(desk.cur.as_fd(), &claim.file) {
+            Ok(bundle) => bundle,
+            Err(Errno::LOOP) => return Ok(Some(Spent::Foreign("a symbolic link"))),
+            Err(Errno::ACCESS | Errno::NXIO) => {
+                return Ok(Some(Spent::Foreign("it cannot be opened")));
+            }
+            Err(errno) => return Err(errno),
+        };
+        match self.mailbox.check(&bundle, claim.name.size) {
+            Ok(()) => {}
+            Err(TORN) => return Ok(Some(Spent::Torn)),
+            Err(why) => return Ok(Some(Spent::Foreign(why))),
+        }
+        const WRONG: Option<Spent> =
+            Some(Spent::Foreign("a bundle that is not what its list says"));
+        let Some(parts) = bundle::index(&bundle, claim.name.size)? else {
+            return Ok(WRONG);
+        };
+        let tmp = self.mailbox.opened(claim.lane, "tmp")?;
+        let aside = format!("{}.batch", super::deliver::aside(super::Clock::Kernel.id()));
+        sys::make_dir(tmp.as_fd(), &aside)?;
+        let dir = sys::open_dir(tmp.as_fd(), &aside)?;
+        let cur = desk.cur.as_fd();
+        let swapped = match bundle::unpack(&bundle, &parts, &dir) {
+            Ok(true) => sys::exchange(cur, &claim.file, tmp.as_fd(), &aside).map(|()| None),
+            Ok(false) => Ok(WRONG),
+            Err(errno) => Err(errno),
+        };
+        match swapped {
+            Ok(None) => {
+                sys::sync(cur)?;
+                sys::unlink(tmp.as_fd(), &aside)?;
+                Ok(None)
+            }
+            failed => {
+                // What cannot be removed now is swept later.
+                for (name, _) in &parts {
+                    let _ = sys::unlink(dir.as_fd(), &name.to_string());
+                }
+                let _ = sys::remove_dir(tmp.as_fd(), &aside);
+                match failed {
+                    // The claim was lost: another has begun anew.
+                    Err(Errno::NOENT) => Ok(None),
+                    failed => failed,
+                }
+            }
+        }
+    }
+
+    /// Lets a claimed bundle wait again, or the batch that has taken its place under its name.
+    fn put_back(&self, at: usize, file: &str) -> Sys<()> {
+        let Some(name) = bundle::name(file) else {
+            return Ok(());
+        };
+        let waiting = Name {
+            lease: None,
+            ..name
+        };
+        let (new, cur) = (self.desks[at].new.as_fd(), self.desks[at].cur.as_fd());
+        match sys::rename_new(cur, file, new, &self.written(&waiting, file)) {
+            Err(Errno::NOENT) => Ok(()),
+            done => done,
+        }
+    }
+
     /// Replaces an empty `new/` that once held very many names. Says whether the directory is
     /// another one now.
     fn pay_debt(&mut self, at: usize, size: u64) -> Sys<bool> {
@@ -435,7 +574,7 @@ impl<'a> Receiver<'a> {
                         // A full disk, or somebody else is at it: another time.
                         Err(_) => return Ok(false),
                     }
-                    match sys::exchange(above, "new", ASIDE) {
+                    match sys::exchange(above, "new", above, ASIDE) {
                         Ok(()) => {}
                         Err(_) => {
                             let _ = sys::remove_dir(above, ASIDE);
@@ -523,13 +662,17 @@ impl<'a> Receiver<'a> {
         Ok(Taken::Message(claim))
     }
 
-    /// A name as it is written here: with the separator that `like` has.
+    /// A name as it is written here: with the separator and the ending that `like` has.
     fn written(&self, name: &Name, like: &str) -> String {
-        if like.contains(';') {
+        let mut written = if like.contains(';') {
             name.with_semicolon()
         } else {
             name.to_string()
+        };
+        if like.ends_with(bundle::SUFFIX) {
+            written.push_str(bundle::SUFFIX);
         }
+        written
     }
 
     fn cur(&self, claim: &Claim) -> Result<OwnedFd, Error> {
@@ -664,7 +807,7 @@ impl<'a> Receiver<'a> {
 
     fn give_back(&self, claim: &Claim, counted: bool) -> Sys<()> {
         let name = Name {
-            attempts: claim.name.attempts - u32::from(!counted),
+            attempts: claim.name.attempts.saturating_sub(u32::from(!counted)),
             lease: None,
             ..claim.name
         };
@@ -754,7 +897,7 @@ impl<'a> Receiver<'a> {
 /// Renames every message of `from` into `to`.
 fn empty_into(from: &OwnedFd, to: std::os::fd::BorrowedFd<'_>) -> Sys<()> {
     for (file, _) in sys::names(from.as_fd())? {
-        if Name::read(file.as_bytes()).is_none() && !is_batch(&file) {
+        if !is_ours(&file) {
             continue;
         }
         match sys::rename_new(from.as_fd(), &file, to, &file) {
@@ -770,6 +913,5 @@ fn empty_into(from: &OwnedFd, to: std::os::fd::BorrowedFd<'_>) -> Sys<()> {
 /// Whether only files that are not messages stand in a directory.
 fn is_foreign(dir: &OwnedFd) -> Sys<bool> {
     let names = sys::names(dir.as_fd())?;
-    let ours = |file: &str| Name::read(file.as_bytes()).is_some() || is_batch(file);
-    Ok(!names.is_empty() && !names.iter().any(|(file, _)| ours(file)))
+    Ok(!names.is_empty() && !names.iter().any(|(file, _)| is_ours(file)))
 }

@@ -186,13 +186,21 @@ impl Sender<'_> {
         {
             return Err(self.too_long().into());
         }
+        // Made before those of its messages, so that it stands where they will stand.
+        let bundle = self.clock.id();
         let mut spores = Vec::with_capacity(drafts.len());
         for draft in &drafts {
             let id = self.clock.id();
             spores.push((id, self.compose(draft, id)?));
         }
         for mailbox in boxes {
-            mailbox.deliver_batch(spores.iter().map(|(id, spore)| (*id, spore)), post)?;
+            // What waits for a bus is sent on one by one.
+            match self.args.bundle && !self.later {
+                true => mailbox.deliver_bundle(bundle, &spores, post)?,
+                false => {
+                    mailbox.deliver_batch(spores.iter().map(|(id, spore)| (*id, spore)), post)?
+                }
+            };
         }
         let mut sent = Vec::with_capacity(spores.len());
         for ((id, spore), draft) in spores.iter().zip(&drafts) {

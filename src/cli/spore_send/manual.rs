@@ -30,7 +30,10 @@ time passes, the status is 124 and the message stays where it is.",
 *JSON lines* (the first line is a JSON object): each line becomes a message of its own. An action \
 or a result, as `protocol-parse` writes it, becomes an item of the message; any other object \
 becomes its body. A line that is wrong is reported, and the others are sent; with `--batch` \
-nothing is sent then.
+nothing is sent then. With `--bundle` the batch is one Markdown file in the mailbox, as durable as \
+the others and many times cheaper to send; its receiver makes files of it before it takes the \
+first, and pays for the disk then. Ids, leases, attempts and acknowledgements are those of the \
+single messages. By a bus, and where the file system cannot swap two names, it is a plain batch.
 
 *A spore file* (a title with `Spore:`, or headers): title, extra headers, kind, topic, time and \
 reply id stay; options change them. The recipients are those of the command line. Who it is from \
@@ -119,6 +122,16 @@ $ spore-send --as conductor --group reviewers --dry-run --json -m 'please look'
 $ printf '{\"n\":1}\\n{\"n\":2}\\n' | spore-send --as ci --to kiro-2 --batch --max 4096
 [..]
 [..]
+",
+        },
+        Example {
+            says: "The same as one file that cat shows; its receiver sees single messages",
+            session: "\
+$ printf '{\"n\":3}\\n{\"n\":4}\\n' | spore-send --as ci --to kiro-2 --batch --bundle > ids
+$ cat app.swarm/mail/kiro-2/new/*.bundle | head -1
+# 🧬 Bundle of 2 spores
+$ spore-send --status \"$(head -1 ids)\"
+[..]	kiro-2	waiting
 ",
         },
         Example {

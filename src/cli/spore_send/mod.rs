@@ -100,6 +100,10 @@ pub struct Args {
     #[arg(long, conflicts_with_all = ["message", "id"])]
     batch: bool,
 
+    /// With --batch: as one file, which the receiver takes apart; quickest for the sender
+    #[arg(long, requires = "batch")]
+    bundle: bool,
+
     /// Do not wait for the disk: a power cut may lose the message
     #[arg(long)]
     no_sync: bool,
