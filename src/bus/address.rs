@@ -34,7 +34,7 @@ const SCHEMES: &[(&str, Kind, bool, u16)] = &[
 ];
 
 /// What may stand behind the `?`.
-const OPTIONS: &[&str] = &["ca", "sasl"];
+const OPTIONS: &[&str] = &["ca", "cert", "key", "sasl"];
 
 /// What stands for a password that is not shown.
 const HIDDEN: &str = "***";
@@ -53,6 +53,9 @@ pub enum Secret {
     File(PathBuf),
 }
 
+/// A certificate and its key, in PEM form.
+pub type Pair = (Vec<u8>, Vec<u8>);
+
 /// An address that was read and is well formed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Address {
@@ -70,6 +73,8 @@ pub struct Address {
     pub path: String,
     /// A file with the certificates that are trusted; otherwise the system's.
     pub ca: Option<PathBuf>,
+    /// Files with the certificate by which we are known there, and with its key.
+    pub own: Option<(PathBuf, PathBuf)>,
     /// How Kafka asks for the password.
     pub sasl: Option<String>,
     scheme: &'static str,
@@ -113,6 +118,7 @@ impl Address {
             password: None,
             path: String::new(),
             ca: None,
+            own: None,
             sasl: None,
             scheme,
         };
@@ -146,10 +152,13 @@ impl Address {
         if address.hosts.len() > 1 && *kind != Kind::Kafka {
             return Err(wrong(format!("{scheme}: one host, not several")));
         }
+        let (mut cert, mut own_key) = (None, None);
         for option in options.split('&').filter(|option| !option.is_empty()) {
             let (key, value) = option.split_once('=').unwrap_or((option, ""));
             match key {
                 "ca" => address.ca = Some(PathBuf::from(decoded(value))),
+                "cert" => cert = Some(PathBuf::from(decoded(value))),
+                "key" => own_key = Some(PathBuf::from(decoded(value))),
                 "sasl" if *kind == Kind::Kafka => address.sasl = Some(value.to_owned()),
                 _ => {
                     let near = crate::id::nearest(key, OPTIONS.iter().copied());
@@ -160,6 +169,16 @@ impl Address {
                 }
             }
         }
+        address.own = match (cert, own_key) {
+            (None, None) => None,
+            (Some(_), Some(_)) if !tls => {
+                return Err(wrong(format!(
+                    "{scheme}: is not encrypted, a certificate is of no use"
+                )));
+            }
+            (Some(cert), Some(key)) => Some((cert, key)),
+            _ => return Err(wrong("cert=FILE and key=FILE belong together".to_owned())),
+        };
         Ok(address)
     }
 
@@ -213,6 +232,26 @@ impl Address {
                 why: format!("the certificates' file {path:?}: {error}"),
             }),
         }
+    }
+
+    /// The certificate by which we are known there and its key, in PEM form.
+    ///
+    /// # Errors
+    /// [`Error::Address`] when one of the files cannot be read.
+    pub fn own_certificate(&self) -> Result<Option<Pair>, Error> {
+        let Some((cert, key)) = &self.own else {
+            return Ok(None);
+        };
+        let read = |what: &str, path: &Path| match small_file(path) {
+            Ok(text) => Ok(text.into_bytes()),
+            Err(error) => Err(Error::Address {
+                why: format!("{what} {path:?}: {error}"),
+            }),
+        };
+        Ok(Some((
+            read("the certificate", cert)?,
+            read("its key", key)?,
+        )))
     }
 
     /// A name for it that is a path component: the same for the same bus, whatever the password.
@@ -333,7 +372,9 @@ impl fmt::Display for Address {
         }
         let ca = self.ca.as_ref().map(|ca| format!("ca={}", ca.display()));
         let sasl = self.sasl.as_ref().map(|sasl| format!("sasl={sasl}"));
-        let options: Vec<String> = ca.into_iter().chain(sasl).collect();
+        let own = self.own.as_ref();
+        let own = own.map(|(cert, key)| format!("cert={}&key={}", cert.display(), key.display()));
+        let options: Vec<String> = ca.into_iter().chain(own).chain(sasl).collect();
         if !options.is_empty() {
             write!(f, "?{}", options.join("&"))?;
         }
@@ -359,6 +400,7 @@ mod tests {
             "tls://u:file:/run/secret@nats.example.org:4222",
             "amqp://u@h:5672/%2F",
             "kafkas://u:env:PW@a:9093,b:9094?sasl=scram-sha-512",
+            "kafkas://h:9093?ca=/ca.pem&cert=/me.pem&key=/me.key&sasl=plain",
             "nats://[::1]:4222",
             "file:/srv/mail",
         ] {
@@ -417,6 +459,8 @@ mod tests {
             ("redis://h:99999", "no port"),
             ("redis://a,b", "one host"),
             ("redis://h?cb=x", "did you mean \"ca\""),
+            ("rediss://h?cert=x", "belong together"),
+            ("redis://h?cert=x&key=y", "not encrypted"),
             ("nats://h e", "no host"),
         ] {
             let said = Address::read(text).unwrap_err().to_string();

@@ -139,7 +139,13 @@ impl Amqp {
         arguments.virtual_host(vhost).heartbeat(10);
         if address.tls {
             address.certificates()?;
-            let adaptor = TlsAdaptor::without_client_auth(address.ca.as_deref(), host.to_owned());
+            let (ca, host) = (address.ca.as_deref(), host.to_owned());
+            let adaptor = match &address.own {
+                None => TlsAdaptor::without_client_auth(ca, host),
+                // It panics at a key that does not fit, so that is found here.
+                Some((cert, key)) => login::encryption(address)
+                    .and_then(|_| TlsAdaptor::with_client_auth(ca, cert, key, host)),
+            };
             let adaptor = adaptor.map_err(|error| Error::Address {
                 why: format!("the certificates: {error}"),
             })?;
@@ -541,7 +547,7 @@ mod login {
     use std::sync::Arc;
 
     use rustls::pki_types::pem::PemObject;
-    use rustls::pki_types::{CertificateDer, ServerName};
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
     use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
     use super::*;
@@ -575,11 +581,8 @@ mod login {
         Ok(stream)
     }
 
-    /// The same connection, encrypted; trusts what the client itself does.
-    fn encrypted(
-        address: &Address,
-        plain: TcpStream,
-    ) -> std::io::Result<StreamOwned<ClientConnection, TcpStream>> {
+    /// What the client itself trusts, and shows of us.
+    pub(super) fn encryption(address: &Address) -> std::io::Result<ClientConfig> {
         let mut roots = RootCertStore::empty();
         match address.certificates().map_err(IoError::other)? {
             None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
@@ -588,9 +591,23 @@ mod login {
                 roots.add_parsable_certificates(found);
             }
         }
-        let config = ClientConfig::builder()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let config = ClientConfig::builder().with_root_certificates(roots);
+        let Some((cert, key)) = address.own_certificate().map_err(IoError::other)? else {
+            return Ok(config.with_no_client_auth());
+        };
+        let certs = CertificateDer::pem_slice_iter(&cert).flatten().collect();
+        let key = PrivateKeyDer::from_pem_slice(&key).map_err(IoError::other)?;
+        config
+            .with_client_auth_cert(certs, key)
+            .map_err(IoError::other)
+    }
+
+    /// The same connection, encrypted.
+    fn encrypted(
+        address: &Address,
+        plain: TcpStream,
+    ) -> std::io::Result<StreamOwned<ClientConnection, TcpStream>> {
+        let config = encryption(address)?;
         let name = ServerName::try_from(address.host().0.to_owned()).map_err(IoError::other)?;
         let encrypted = ClientConnection::new(Arc::new(config), name).map_err(IoError::other)?;
         Ok(StreamOwned::new(encrypted, plain))

@@ -47,10 +47,14 @@ fn login(address: &Address) -> Result<Option<AuthConfig>, Error> {
         why: error.to_string(),
     };
     address.certificates()?;
-    let tls = match &address.ca {
+    let mut tls = match &address.ca {
         Some(ca) => TlsConfig::new().with_ca_cert(ca.display().to_string()),
         None => TlsConfig::new(),
     };
+    address.own_certificate()?;
+    if let Some((cert, key)) = &address.own {
+        tls = tls.with_client_cert(cert.display().to_string(), key.display().to_string());
+    }
     let Some(user) = &address.user else {
         return Ok(address.tls.then(|| AuthConfig::ssl(tls)));
     };

@@ -75,7 +75,7 @@ mod redis;
 #[cfg(any(feature = "amqp", feature = "kafka", feature = "nats"))]
 mod runtime;
 
-pub use address::{Address, Kind, Secret};
+pub use address::{Address, Kind, Pair, Secret};
 pub use outbox::Outbox;
 
 use crate::id::AgentName;

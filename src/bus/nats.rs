@@ -65,6 +65,10 @@ impl Nats {
             address.certificates()?;
             options = options.add_root_certificates(ca.clone());
         }
+        if let Some((cert, key)) = &address.own {
+            address.own_certificate()?;
+            options = options.add_client_certificate(cert.clone(), key.clone());
+        }
         match (&address.user, address.secret()?) {
             (Some(user), secret) => {
                 options = options.user_and_password(user.clone(), secret.unwrap_or_default());

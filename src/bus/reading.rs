@@ -1,7 +1,7 @@
 //! What every client of a bus reads alike: messages, and what its library's errors amount to.
 
-use std::io;
-use std::time::Duration;
+#[cfg(any(feature = "redis", feature = "amqp", feature = "kafka"))]
+use std::{io, time::Duration};
 
 use super::{Away, CONNECT, Error, Foreign, LIMIT, Parcel};
 use crate::spool::Lane;
@@ -56,6 +56,10 @@ pub(super) fn by_words(bus: &str, text: &str) -> Error {
         .chars()
         .take(200)
         .collect();
+    if any(&["certificaterequired", "certificate required"]) {
+        let why = "it asks who we are by a certificate: ?cert=FILE&key=FILE".to_owned();
+        return Error::Denied { bus, why };
+    }
     if any(&[
         "certificate",
         "unknownissuer",
@@ -94,6 +98,7 @@ pub(super) fn by_words(bus: &str, text: &str) -> Error {
 }
 
 /// What an I/O error amounts to.
+#[cfg(any(feature = "redis", feature = "amqp", feature = "kafka"))]
 pub(super) fn by_io(bus: &str, error: &io::Error, waited: Duration) -> Error {
     use io::ErrorKind as K;
     let why = match error.kind() {

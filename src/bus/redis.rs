@@ -12,8 +12,8 @@
 use std::time::{Duration, Instant};
 
 use redis::{
-    Client, Cmd, Connection, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo,
-    RedisConnectionInfo, RedisError, ServerErrorKind, TlsCertificates, Value,
+    Client, ClientTlsConfig, Cmd, Connection, ConnectionAddr, ConnectionInfo, ErrorKind,
+    IntoConnectionInfo, RedisConnectionInfo, RedisError, ServerErrorKind, TlsCertificates, Value,
 };
 
 use super::reading::{by_io, by_words, parcel};
@@ -73,12 +73,16 @@ impl Redis {
             .into_connection_info()
             .map_err(|error| unfit(error.to_string()))?
             .set_redis_settings(login);
+        let own = address.own_certificate()?;
         let client = match address.tls {
             false => Client::open(info),
             true => Client::build_with_tls(
                 info,
                 TlsCertificates {
-                    client_tls: None,
+                    client_tls: own.map(|(client_cert, client_key)| ClientTlsConfig {
+                        client_cert,
+                        client_key,
+                    }),
                     root_cert: address.certificates()?,
                 },
             ),

@@ -207,7 +207,9 @@ fn bus_status(error: &bus::Error) -> (Status, Vec<String>) {
         Error::Away { .. } => (Status::TryAgain, None),
         Error::Denied { .. } => (
             Status::Refused,
-            Some("waiting will not mend it: look at user, password and ?ca=FILE"),
+            Some(
+                "waiting will not mend it: look at user, password, ?ca=FILE and ?cert=FILE&key=FILE",
+            ),
         ),
         Error::TooLong { .. } => (Status::Trouble, Some("--max BYTES refuses it earlier")),
         Error::Address { .. } | Error::Unfit { .. } | Error::Io { .. } => (Status::Trouble, None),

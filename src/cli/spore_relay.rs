@@ -66,8 +66,8 @@ at once get each message at least once, in no promised order.",
 None. An address is `redis://USER:SECRET@HOST:PORT/DATABASE` (`rediss:` encrypted), `nats://…` \
 (`tls:`), `amqp://…/VHOST` (`amqps:`), `kafka://HOST,HOST` (`kafkas:`; `?sasl=scram-sha-512`), or \
 `file:DIRECTORY`. SECRET is `env:NAME` or `file:PATH`; a password itself is refused on a command \
-line and in `swarm.toml`. `?ca=FILE` names the certificates to trust. `env:NAME` may stand for the \
-whole address.",
+line and in `swarm.toml`. `?ca=FILE` names the certificates to trust, `?cert=FILE&key=FILE` the one \
+by which you are known there. `env:NAME` may stand for the whole address.",
     output: "\
 *drain*: a line `ADDRESS sent N waiting M` for each outbox, separated by tabs. *migrate*: what was \
 moved. *status* and *stats*: a line each. With `--json` records of type `drained`, `bridged`, \
@@ -362,7 +362,7 @@ impl Drain {
             let far = Instant::now() + mail::PATIENCE;
             let by = end.map_or(far, |end| end.max(Instant::now() + PATIENCE));
             let report = outbox.drain(&names, by, !self.going.follow);
-            mail_bus::say(TOOL, outbox.address(), &report);
+            mail_bus::say(TOOL, &outbox, &report);
             let by_files = self.degrade(root, &outbox)?;
             let waiting: usize = outbox.counts()?.iter().map(|(_, waiting, _)| waiting).sum();
             if let Some(trouble) = &report.trouble
@@ -494,7 +494,7 @@ impl Bridge {
             outward += hand_on(&from, &to)?;
         }
         let report = outbox.drain(there, Instant::now() + PATIENCE, false);
-        mail_bus::say(TOOL, address, &report);
+        mail_bus::say(TOOL, &outbox, &report);
         if let Some(error) = report.trouble {
             return Err(error);
         }
@@ -676,6 +676,7 @@ fn status(shown: &Shown, out: &mut Out) -> Result {
     }
     for outbox in shown.outboxes(&root)? {
         let address = outbox.address();
+        mail_bus::say_loss(TOOL, &outbox);
         let counts = outbox.counts()?;
         let sum = |which: fn(&(AgentName, usize, usize)) -> usize| {
             counts.iter().map(which).sum::<usize>()

@@ -207,6 +207,37 @@ impl Server {
         );
     }
 
+    /// From its next start on it takes only clients that show a certificate of the authority.
+    pub(crate) fn ask_for_certificates(&self) {
+        let at = self.dir.display();
+        // What stands last counts.
+        let (file, more) = match self.kind {
+            Kind::Redis => ("redis.conf", "tls-auth-clients yes\n".to_owned()),
+            Kind::Nats => (
+                "tls.conf",
+                format!(
+                    "tls {{ cert_file: \"{at}/server.pem\", key_file: \"{at}/server.key\", ca_file: \"{at}/ca.pem\", verify: true }}\n"
+                ),
+            ),
+            Kind::Rabbit => (
+                "rabbitmq.conf",
+                "ssl_options.verify = verify_peer\nssl_options.fail_if_no_peer_cert = true\n"
+                    .to_owned(),
+            ),
+            Kind::Kafka => (
+                "server.properties",
+                format!(
+                    "listener.name.sasl_ssl.ssl.client.auth=required\nssl.truststore.type=PEM\nssl.truststore.location={at}/ca.pem\n"
+                ),
+            ),
+        };
+        let mut file = fs::OpenOptions::new()
+            .append(true)
+            .open(self.dir.join(file))
+            .unwrap();
+        file.write_all(more.as_bytes()).unwrap();
+    }
+
     fn configure(&self) {
         let [plain, tls, own, other] = self.ports;
         let at = self.dir.display();
