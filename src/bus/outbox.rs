@@ -11,9 +11,12 @@
 //! | `NAME/.drain` | the lock |
 //! | `.address` | the address, without a password |
 //! | `.mark` | the name of the mark that we left on the server: if it is gone, the server was emptied |
+//! | `.loss` | what an emptied server had lost, until a command has said it |
 //! | `.breaker` | the bus failed: until when it is left alone ([`super::breaker`]) |
 
+use std::collections::BTreeSet;
 use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -47,8 +50,6 @@ pub struct Report {
     pub confirmed: usize,
     /// How many of them it had confirmed before and lost.
     pub again: usize,
-    /// Copies that it lost and that are too old to be sent again by themselves.
-    pub lost: Vec<(AgentName, Id)>,
     /// Messages that it will never take, and why.
     pub refused: Vec<(AgentName, Id, String)>,
     /// Why not all went.
@@ -59,6 +60,32 @@ pub struct Report {
     pub back: Option<Trouble>,
     /// The bus is left alone until then, milliseconds since 1970.
     pub alone_until_ms: Option<u64>,
+}
+
+/// What an emptied server had lost. It stays on the disk until [`Outbox::was_said`], because who
+/// notices it may not live to say it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Loss {
+    /// How many messages that it had confirmed are sent again.
+    pub again: usize,
+    /// Those that are too old to be sent again by themselves, as `ID to NAME`.
+    pub lost: BTreeSet<String>,
+    text: String,
+}
+
+impl Loss {
+    fn read(text: String) -> Loss {
+        let mut loss = Loss::default();
+        for line in text.lines() {
+            match line.split_once(' ') {
+                Some(("again", count)) => loss.again += count.parse().unwrap_or(0),
+                Some(("lost", which)) => drop(loss.lost.insert(which.to_owned())),
+                _ => {}
+            }
+        }
+        loss.text = text;
+        loss
+    }
 }
 
 impl Outbox {
@@ -355,16 +382,55 @@ impl Outbox {
                     why: Away::NotReady(format!("another process sends to {name} just now")),
                 });
             };
-            for entry in mailbox.list()?.iter().filter(|entry| entry.held) {
-                if entry.name.id.seconds() + TOO_OLD < now {
-                    report.lost.push((name.clone(), entry.name.id));
-                    continue;
-                }
+            let listed = mailbox.list()?;
+            let copies = listed.iter().filter(|entry| entry.held);
+            let (old, young): (Vec<&Entry>, Vec<&Entry>) =
+                copies.partition(|entry| entry.name.id.seconds() + TOO_OLD < now);
+            // Noted first: who is killed in between has them noted twice rather than never.
+            self.note_loss(name, &young, &old)?;
+            for entry in &young {
                 mailbox.send_again(entry)?;
-                report.again += 1;
             }
+            report.again += young.len();
         }
         Ok(())
+    }
+
+    fn loss_file(&self) -> PathBuf {
+        self.spool.path().join(".loss")
+    }
+
+    fn note_loss(&self, name: &AgentName, again: &[&Entry], old: &[&Entry]) -> Result<(), Error> {
+        if again.is_empty() && old.is_empty() {
+            return Ok(());
+        }
+        let path = self.loss_file();
+        let mut text = format!("again {}\n", again.len());
+        for entry in old {
+            text.push_str(&format!("lost {} to {name}\n", entry.name.id));
+        }
+        let note = || {
+            let _lock = files::lock(&path.with_extension("loss-lock"))?;
+            let mut options = std::fs::OpenOptions::new();
+            files::open_private(options.append(true).create(true), &path)?
+                .write_all(text.as_bytes())
+        };
+        note().map_err(Error::io(&path))
+    }
+
+    /// What an emptied server had lost and nobody has said yet.
+    pub fn loss(&self) -> Option<Loss> {
+        let bytes = files::read_if_there(&self.loss_file(), 1 << 24).ok()??;
+        Some(Loss::read(String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    /// Forgets a loss that was said; one that has grown since is said once more.
+    pub fn was_said(&self, loss: &Loss) {
+        let path = self.loss_file();
+        let _lock = files::lock(&path.with_extension("loss-lock"));
+        if self.loss().is_some_and(|now| now == *loss) {
+            drop(std::fs::remove_file(path));
+        }
     }
 
     /// Hands everything over that this bus may not have delivered, in order: what waits, and the

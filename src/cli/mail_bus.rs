@@ -190,7 +190,8 @@ pub(super) fn drain(outbox: Outbox, names: Vec<AgentName>) -> (Arc<Outbox>, Repo
 
 /// Says what a drain came to: a line when a bus fell or came back, and for each message that was
 /// lost or refused. Not for every message that waits.
-pub(super) fn say(tool: &str, address: &Address, report: &Report) {
+pub(super) fn say(tool: &str, outbox: &Outbox, report: &Report) {
+    let address = outbox.address();
     let now = Clock::Kernel.now().micros / 1000;
     if let (Some(trouble), true) = (&report.trouble, report.fell) {
         let again = report.alone_until_ms.unwrap_or(now).saturating_sub(now);
@@ -207,20 +208,28 @@ pub(super) fn say(tool: &str, address: &Address, report: &Report) {
             report.confirmed
         ));
     }
-    if report.again > 0 {
-        error::say(&format!(
-            "{tool}: {address} came back empty: {} messages that it had confirmed were sent again\n",
-            report.again
-        ));
-    }
-    for (name, id) in &report.lost {
-        error::say(&format!(
-            "{tool}: {address} has lost {id} to {name}, and it is too old to be sent again by itself\n"
-        ));
-    }
+    say_loss(tool, outbox);
     for (name, id, why) in &report.refused {
         error::say(&format!("{tool}: {id} to {name} was given up: {why}\n"));
     }
+}
+
+/// Says what an emptied server had lost, whichever command noticed it.
+pub(super) fn say_loss(tool: &str, outbox: &Outbox) {
+    let Some(loss) = outbox.loss() else { return };
+    let address = outbox.address();
+    if loss.again > 0 {
+        error::say(&format!(
+            "{tool}: {address} came back empty: {} messages that it had confirmed are sent again\n",
+            loss.again
+        ));
+    }
+    for which in &loss.lost {
+        error::say(&format!(
+            "{tool}: {address} has lost {which}, and it is too old to be sent again by itself\n"
+        ));
+    }
+    outbox.was_said(&loss);
 }
 
 /// Brings what a bus has for us into the mailbox on disk.

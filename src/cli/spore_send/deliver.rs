@@ -236,7 +236,7 @@ impl Sender<'_> {
             let waits = waiting.as_ref().is_none_or(|ids| ids.contains(&one.id));
             one.state = if waits { "spooled" } else { "confirmed" };
         }
-        mail_bus::say(TOOL, outbox.address(), &report);
+        mail_bus::say(TOOL, &outbox, &report);
         if let Some(error) = report.trouble.take_if(|error| !error.mends()) {
             // It will not mend by waiting: what was to be sent now is not sent.
             for (name, one) in names
