@@ -441,6 +441,7 @@ fn soak() {
         }
         let start = Instant::now();
         hurt(kind, 8, each, true);
+        known_by_certificate(kind);
         eprintln!(
             "soak: {kind:?} {} messages in {:?}",
             64 * each,
@@ -492,13 +493,19 @@ fn is_away(url: &str, words: &str) {
     assert_eq!(read(), trouble, "{url}: the breaker is not shared");
 }
 
-/// Sends until the bus says what is wrong with us; it is said before a loaded machine gives up.
+/// Sends until the bus says what is wrong with us.
 fn refused(url: &str, words: &str) -> (Field, Output) {
+    let (field, sent) = refused_as(5, url);
+    says(&sent, words);
+    (field, sent)
+}
+
+/// The same with another status; it is said before a loaded machine gives up.
+fn refused_as(status: i32, url: &str) -> (Field, Output) {
     for _ in 0..20 {
         let (field, sent) = sent_in_time(url);
         if code(&sent) != 0 {
-            assert_eq!(code(&sent), 5, "{url}: {}", err(&sent));
-            says(&sent, words);
+            assert_eq!(code(&sent), status, "{url}: {}", err(&sent));
             assert!(sent.stdout.is_empty(), "{}", out(&sent));
             return (field, sent);
         }
@@ -674,6 +681,102 @@ fn encrypted(kind: Kind) {
             "{text}"
         );
     }
+}
+
+/// A server that wants to know its clients by certificates: with one, and without.
+fn known_by_certificate(kind: Kind) {
+    let Some(mut server) = Server::start(kind) else {
+        return;
+    };
+    server.kill();
+    server.ask_for_certificates();
+    server.run();
+    let dir = server.dir().display().to_string();
+    let bare = server.tls_url("swarm", &server.secret(), &server.dir().join("ca.pem"));
+    let field = Field::new(&format!(
+        "{bare}&cert={dir}/server.pem&key={dir}/server.key"
+    ));
+    field.deliver("a", "known", "by certificate");
+    says(&field.receive("known"), "by certificate");
+    let (_, sent) = refused(&bare, "?cert=FILE");
+    assert!(!err(&sent).contains("PRIVATE KEY"));
+    let (_, sent) = refused_as(
+        2,
+        &format!("{bare}&cert={dir}/server.pem&key={dir}/none.key"),
+    );
+    says(&sent, "none.key");
+}
+
+#[test]
+fn redis_and_nats_may_ask_for_certificates() {
+    known_by_certificate(Kind::Redis);
+    known_by_certificate(Kind::Nats);
+}
+
+#[test]
+fn a_topic_goes_to_its_subscribers_on_every_road() {
+    let buses = KINDS.into_iter().filter_map(servers::shared);
+    let urls = buses.map(|server| server.url());
+    for (road, url) in urls.chain([String::new()]).enumerate() {
+        let field = Field::new(&url);
+        let name = |who: &str| format!("{who}-topic-{road}");
+        let topics = field.root().join("topic");
+        assert_eq!(code(&field.send("boss", "boss", "first")), 0);
+        fs::create_dir(&topics).unwrap();
+        let all = [name("one"), name("two"), name("boss")].join("\n");
+        fs::write(topics.join("build+linux"), all).unwrap();
+        let publish = |topic: &str| {
+            let boss = name("boss");
+            let to = ["--as", &boss, "--create", "--topic", topic, "--json"];
+            field.run("spore-send", &[&to[..], &["-m", "news"]].concat())
+        };
+        let sent = publish("build/linux");
+        assert_eq!(code(&sent), 0, "{}", err(&sent));
+        field.drain();
+        for who in ["one", "two"] {
+            says(&field.receive(&name(who)), "Topic**: build/linux");
+        }
+        let own = field.run("spore-recv", &["--as", &name("boss"), "--create"]);
+        assert_eq!(code(&own), 1, "{url}: {}", out(&own));
+        let unknown = publish("build/linus");
+        assert_eq!(code(&unknown), 3, "{}", err(&unknown));
+        says(&unknown, "build/linux");
+        if url.is_empty() {
+            continue;
+        }
+        let wait = [
+            "--to",
+            "elsewhere",
+            "--create",
+            "--wait-ack",
+            "1s",
+            "-m",
+            "x",
+        ];
+        let refused = field.run("spore-send", &[&["--as", "boss"], &wait[..]].concat());
+        assert_eq!(code(&refused), 2, "{}", err(&refused));
+        says(&refused, "--expect-reply");
+        let made = walkdir::WalkDir::new(field.root().join("outbox"));
+        assert!(
+            made.into_iter()
+                .flatten()
+                .all(|entry| entry.file_name() != "elsewhere")
+        );
+    }
+}
+
+#[test]
+fn what_an_emptied_server_lost_is_said_by_the_next_command_and_once() {
+    let field = Field::new("redis://127.0.0.1:1");
+    says(&field.send("a", "b", "x"), "spooled");
+    let loss = find(&field.root(), ".address").with_file_name(".loss");
+    fs::write(&loss, "again 3\nlost ID to b\nagain 2\nlost ID to b\n").unwrap();
+    let said = err(&field.run("spore-relay", &["status"]));
+    assert!(said.contains("came back empty: 5 messages"), "{said}");
+    assert_eq!(said.matches("has lost ID to b").count(), 1, "{said}");
+    assert!(!loss.exists());
+    let said = err(&field.send("a", "b", "y"));
+    assert!(!said.contains("empty"), "{said}");
 }
 
 fn find(dir: &Path, end: &str) -> PathBuf {

@@ -4,7 +4,7 @@ complete -c spore-send -s m -l message -d 'The body, instead of standard input' 
 complete -c spore-send -s s -l subject -d 'The subject' -r
 complete -c spore-send -l kind -d 'What it is: request, reply, note or error, or a word of your own' -r
 complete -c spore-send -l re -d 'The id of the message that this one answers' -r
-complete -c spore-send -l topic -d 'The topic that it belongs to' -r
+complete -c spore-send -l topic -d 'The topic that it belongs to; without --to, --group and --all it goes to its subscribers' -r
 complete -c spore-send -l id -d 'Send once however often this is called with the same key' -r
 complete -c spore-send -l expires -d 'Give it up, and tell the sender, when it was not read within this time' -r
 complete -c spore-send -l expect-reply -d 'Wait for an answer and print it' -r

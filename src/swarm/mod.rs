@@ -109,7 +109,7 @@ pub enum Error {
     /// Nobody here bears this name.
     #[error("unknown {what} {name:?}{}", hint(.nearest))]
     Unknown {
-        /// "agent" or "group".
+        /// "agent", "group" or "topic".
         what: &'static str,
         /// The name that was given.
         name: String,
@@ -171,6 +171,16 @@ impl Error {
             } => {
                 format!(
                     "[groups] in swarm.toml makes one, and so does a file group/{name} in the swarm's directory, a name a line"
+                )
+            }
+            Error::Unknown {
+                what: "topic",
+                name,
+                ..
+            } => {
+                let file = roster::topic_file(name);
+                format!(
+                    "who subscribes writes a line: echo NAME >>topic/{file} in the swarm's directory"
                 )
             }
             Error::Unknown { .. } => "swarm-status names who is there".to_owned(),

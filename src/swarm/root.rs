@@ -120,6 +120,11 @@ impl Root {
         self.path.join("group")
     }
 
+    /// `topic/`: a file for each topic.
+    pub fn topics(&self) -> PathBuf {
+        self.path.join("topic")
+    }
+
     /// `wt/`: a worktree for each agent.
     pub fn worktrees(&self) -> PathBuf {
         self.path.join("wt")

@@ -2,15 +2,17 @@
 //!
 //! Known is who stands in the roster of `swarm.toml`, has a mailbox, or works in a worktree.
 //! A recipient list is closed: a name that none of them bears is an error that carries the nearest
-//! known names, and nothing is sent. Groups come from `swarm.toml` and from `group/NAME`.
+//! known names, and nothing is sent. Groups come from `swarm.toml` and from `group/NAME`; who
+//! subscribes to a topic stands in `topic/NAME`, where a `+` stands for each `/` of the name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::str::FromStr;
 
 use super::{Config, Error, Identity, Root, files};
-use crate::id::{self, AgentName};
+use crate::id::{self, AgentName, TopicName};
 
 /// How long a group's file may be, in bytes.
 const GROUP_LIMIT: u64 = 1024 * 1024;
@@ -42,7 +44,7 @@ impl Roster {
         for name in config.agents.keys() {
             roster.agents.entry(name.clone()).or_default().configured = true;
         }
-        for name in names_in(&root.mail())? {
+        for name in names_in(&root.mail(), str::to_owned)? {
             roster.agents.entry(name).or_default().mailbox = true;
         }
         if let Some(repository) = root.repository() {
@@ -61,8 +63,8 @@ impl Roster {
             let group = roster.groups.entry(name.clone()).or_default();
             group.extend(members.iter().cloned());
         }
-        for name in names_in(&root.groups())? {
-            let members = read_group(&root.groups().join(name.as_str()))?;
+        for name in names_in::<AgentName>(&root.groups(), str::to_owned)? {
+            let members = read_group(&root.groups().join(name.as_str()))?.unwrap_or_default();
             roster.groups.entry(name).or_default().extend(members);
         }
         Ok(roster)
@@ -75,7 +77,7 @@ impl Roster {
     pub fn agent(&self, name: &str) -> Result<AgentName, Error> {
         match self.agents.keys().find(|known| known.as_str() == name) {
             Some(known) => Ok(known.clone()),
-            None => Err(self.unknown("agent", name, self.agents.keys())),
+            None => Err(unknown("agent", name, self.agents.keys())),
         }
     }
 
@@ -90,27 +92,49 @@ impl Roster {
                 .iter()
                 .map(|member| self.agent(member.as_str()))
                 .collect(),
-            None => Err(self.unknown("group", name, self.groups.keys())),
-        }
-    }
-
-    fn unknown<'a>(
-        &self,
-        what: &'static str,
-        name: &str,
-        known: impl Iterator<Item = &'a AgentName>,
-    ) -> Error {
-        let nearest = id::nearest(name, known.map(AgentName::as_str));
-        Error::Unknown {
-            what,
-            name: name.to_owned(),
-            nearest: nearest.into_iter().map(str::to_owned).collect(),
+            None => Err(unknown("group", name, self.groups.keys())),
         }
     }
 }
 
+/// The name of a topic's file.
+pub(super) fn topic_file(topic: &str) -> String {
+    topic.replace('/', "+")
+}
+
+/// Who subscribes to a topic, sorted.
+///
+/// # Errors
+/// [`Error::Unknown`] with the nearest topics when nobody ever has.
+pub fn subscribers(root: &Root, topic: &TopicName) -> Result<Vec<AgentName>, Error> {
+    let path = root.topics().join(topic_file(topic.as_str()));
+    match read_group(&path)? {
+        Some(names) => {
+            let sorted: BTreeSet<AgentName> = names.into_iter().collect();
+            Ok(sorted.into_iter().collect())
+        }
+        None => {
+            let files = names_in::<TopicName>(&root.topics(), |file| file.replace('+', "/"))?;
+            Err(unknown("topic", topic.as_str(), files.iter()))
+        }
+    }
+}
+
+fn unknown<'a, N: AsRef<str> + 'a>(
+    what: &'static str,
+    name: &str,
+    known: impl Iterator<Item = &'a N>,
+) -> Error {
+    let nearest = id::nearest(name, known.map(AsRef::as_ref));
+    Error::Unknown {
+        what,
+        name: name.to_owned(),
+        nearest: nearest.into_iter().map(str::to_owned).collect(),
+    }
+}
+
 /// The entries of a directory that are names; others (hidden ones, leftovers) are passed over.
-fn names_in(directory: &Path) -> Result<Vec<AgentName>, Error> {
+fn names_in<N: FromStr>(directory: &Path, read: fn(&str) -> String) -> Result<Vec<N>, Error> {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -119,15 +143,17 @@ fn names_in(directory: &Path) -> Result<Vec<AgentName>, Error> {
     let mut names = Vec::new();
     for entry in entries {
         let name = entry.map_err(Error::at(directory))?.file_name();
-        names.extend(name.to_str().and_then(|name| name.parse().ok()));
+        names.extend(name.to_str().and_then(|name| read(name).parse().ok()));
     }
     Ok(names)
 }
 
-/// The members that a group's file names, one a line; `#` begins a comment.
-fn read_group(path: &Path) -> Result<Vec<AgentName>, Error> {
-    let bytes = files::read_if_there(path, GROUP_LIMIT).map_err(Error::at(path))?;
-    let text = String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned();
+/// The members that a group's file names, one a line; `#` begins a comment. Nothing without a file.
+fn read_group(path: &Path) -> Result<Option<Vec<AgentName>>, Error> {
+    let Some(bytes) = files::read_if_there(path, GROUP_LIMIT).map_err(Error::at(path))? else {
+        return Ok(None);
+    };
+    let text = String::from_utf8_lossy(&bytes);
     let mut members = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let name = line.split('#').next().unwrap_or_default().trim();
@@ -139,7 +165,7 @@ fn read_group(path: &Path) -> Result<Vec<AgentName>, Error> {
             members.push(member);
         }
     }
-    Ok(members)
+    Ok(Some(members))
 }
 
 #[cfg(test)]
@@ -200,6 +226,21 @@ mod tests {
             roster.group("al-kiro"),
             Err(Error::Unknown { what: "group", .. })
         ));
+        root.make_dir(&root.topics()).unwrap();
+        let topic = "build/linux".parse().unwrap();
+        let missing = subscribers(&root, &topic);
+        assert!(matches!(missing, Err(Error::Unknown { what: "topic", .. })));
+        fs::write(
+            root.topics().join("build+linux"),
+            "kiro-2\nkiro-1\nkiro-2\n",
+        )
+        .unwrap();
+        assert_eq!(
+            names(&subscribers(&root, &topic).unwrap()),
+            ["kiro-1", "kiro-2"]
+        );
+        let near = subscribers(&root, &"build/linus".parse().unwrap()).unwrap_err();
+        assert!(near.to_string().contains("build/linux"), "{near}");
         fs::write(&file, "kiro 1\n").unwrap();
         let error = Roster::read(&root, &config).unwrap_err().to_string();
         assert!(error.contains("line 1"), "{error}");

@@ -12,6 +12,11 @@ The list of recipients is closed. A name is known when it has a mailbox, stands 
 or works in a worktree; for any other name nothing is sent to anybody, and the nearest names are \
 printed. All names are looked up before the first delivery.
 
+A *topic* has subscribers: those who wrote their name, a line, into the file `topic/NAME` of the \
+swarm's directory (`build+linux` for the topic `build/linux`). `--topic` without `--to`, `--group` \
+and `--all` sends to all of them but you, on files and by every bus alike: each has the message in \
+a mailbox of its own. Who subscribes later does not get what was sent before.
+
 You are who your worktree says; outside one, `--as` or `SPORE_AGENT` says it. If two of them \
 disagree, that is status 5. Without any, the sender of an action is its `source_instance`, and of \
 anything else `unknown`.
@@ -21,6 +26,9 @@ machine's disk first, and from there, in order, to the bus. When the bus is away
 full, that takes at most two seconds; the message waits, status 0, and the next send or \
 `spore-relay drain` takes it along. A bus that refuses (password, certificate, permission) is an \
 error at once, and the message is not sent. See `spore-relay`(1).
+
+`--wait-ack` sees what is read on this machine. For a name whose mailbox is elsewhere it is \
+refused and nothing is sent: ask for an answer with `--expect-reply` there.
 
 Commands that wait (`--expect-reply`, `--wait-ack`) have sent the message before they wait. If the \
 time passes, the status is 124 and the message stays where it is.",
@@ -51,7 +59,7 @@ separated by tabs; `--json` gives records of type `delivery`. `--expect-reply` p
 as `spore-recv` would; the id goes to standard error then.",
     exit_status: &[
         (0, "The message is in every mailbox, on the disk (or was there before, with --id)."),
-        (3, "Unknown mailbox, group or id. Nothing was sent."),
+        (3, "Unknown mailbox, group, topic or id. Nothing was sent."),
         (5, "You are not who you say, or a mailbox is not safe to use. Nothing was sent."),
         (75, "Not sent, or not confirmed by the disk: standard error says which, and how to try again."),
         (124, "Sent, but no answer or no acknowledgement came in time."),
@@ -64,6 +72,7 @@ as `spore-recv` would; the id goes to standard error then.",
     files: &[
         ("mail/NAME/", "The mailbox of NAME, a Maildir, in the swarm's directory."),
         ("group/NAME", "A group: one address a line."),
+        ("topic/NAME", "Who subscribes to a topic: one address a line."),
         ("outbox/BUS/NAME/", "What waits for a bus, and copies of what it confirmed."),
         ("swarm.toml", "Who is known, and groups, at the repository's root."),
     ],
@@ -102,6 +111,14 @@ $ spore-send --as conductor --to kiro-1 --urgent --expires 10m --kind note --top
 [..]
 $ spore-send --as conductor --to kiro-1 --low -m 'when you have time'
 [..]
+",
+        },
+        Example {
+            says: "Subscribe a mailbox to a topic, once; then to whoever subscribes",
+            session: "\
+$ mkdir app.swarm/topic && echo kiro-1 >> app.swarm/topic/builds
+$ spore-send --as ci --topic builds --json -m 'build 8 is green'
+{\"v\":1,\"type\":\"sent\",[..]\"to\":[\"kiro-1\"],[..]
 ",
         },
         Example {

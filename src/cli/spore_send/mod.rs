@@ -10,6 +10,7 @@ use super::{Manual, Out, Result, Status, Tool};
 use crate::bus::{Outbox, figures};
 use crate::id::{AgentName, IdError, SporeId, TopicName};
 use crate::spool::{Clock, Id, Lane, Mailbox, Watch};
+use crate::swarm::roster;
 
 mod deliver;
 mod draft;
@@ -28,7 +29,7 @@ use deliver::{Sender, Sent};
 )]
 pub struct Args {
     /// To these agents, separated by commas
-    #[arg(long, value_name = "NAME,…", value_delimiter = ',', num_args = 1, required_unless_present_any = ["group", "all", "status"])]
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', num_args = 1, required_unless_present_any = ["group", "all", "topic", "status"])]
     to: Vec<String>,
 
     /// To the members of a group of swarm.toml or group/
@@ -60,7 +61,7 @@ pub struct Args {
     #[arg(long, value_name = "ID")]
     re: Option<SporeId>,
 
-    /// The topic that it belongs to
+    /// The topic that it belongs to; without --to, --group and --all it goes to its subscribers
     #[arg(long, value_name = "TOPIC")]
     topic: Option<TopicName>,
 
@@ -173,13 +174,21 @@ impl Tool for Args {
         let start = Instant::now();
         let mail_bus::Way { outbox, auto, lock } =
             mail_bus::way(&self.bus, &mail.root, self.dry_run)?;
-        let boxes = self.boxes(&mail, outbox.as_ref(), &names)?;
         if outbox.is_some() && self.wait_ack.is_some() {
             // Only what is read on this machine can be seen to be read.
-            names
-                .iter()
-                .try_for_each(|name| mail.spool.mailbox(name).map(drop))?;
+            let elsewhere = |name: &&AgentName| mail.spool.mailbox(name).is_err();
+            if let Some(name) = names.iter().find(elsewhere) {
+                let why = format!(
+                    "--wait-ack: {name} has no mailbox on this machine, and what is read elsewhere is not seen here; nothing was sent"
+                );
+                return Err(Failure::usage(why)
+                    .hint(
+                        "ask for an answer: --expect-reply DUR; the reader says spore-send --re ID",
+                    )
+                    .into());
+            }
         }
+        let boxes = self.boxes(&mail, outbox.as_ref(), &names)?;
         sender.later = outbox.is_some();
         let (mut status, mut sent) = sender.send(drafts, &boxes, out)?;
         let road = mail_bus::road_name(outbox.as_ref().map(Outbox::address));
@@ -244,6 +253,10 @@ impl Args {
                 .keys()
                 .filter(|name| Some(*name) != mail.me.as_ref());
             others.cloned().collect()
+        } else if let (true, Some(topic)) = (self.to.is_empty(), &self.topic) {
+            let mut names = roster::subscribers(&mail.root, topic)?;
+            names.retain(|name| Some(name) != mail.me.as_ref());
+            names
         } else {
             let names: std::result::Result<_, IdError> =
                 self.to.iter().map(|name| name.trim().parse()).collect();
@@ -251,7 +264,10 @@ impl Args {
         };
         if names.is_empty() {
             return Err(Failure::new(Status::No, "nobody to send to")
-                .hint("--to NAME --create makes a mailbox")
+                .hint(match &self.topic {
+                    Some(_) if self.to.is_empty() => "nobody but you subscribes to that topic",
+                    _ => "--to NAME --create makes a mailbox",
+                })
                 .into());
         }
         let mut unique: Vec<AgentName> = Vec::new();
