@@ -788,6 +788,116 @@ fn find(dir: &Path, end: &str) -> PathBuf {
         .unwrap()
 }
 
+/// Sends lines as one batch.
+fn batch(field: &Field, lines: &str) -> Output {
+    let mut child = field
+        .command("spore-send")
+        .args([
+            "--as", "a", "--to", "b", "--create", "--batch", "--max", "16777216",
+        ])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(lines.as_bytes())
+        .unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn files_in(field: &Field, part: &str) -> Vec<String> {
+    let mailbox = find(&field.root(), ".address").with_file_name("b");
+    let entries = fs::read_dir(mailbox.join(part)).into_iter().flatten();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.collect()
+}
+
+#[test]
+fn a_batch_is_one_file_in_the_outbox_and_survives_kills_and_an_emptied_server() {
+    const MANY: usize = 4000;
+    let Some(mut server) = Server::start(Kind::Redis) else {
+        return;
+    };
+    let field = Field::new(&server.url());
+    field.deliver("a", "b", "{\"n\":-1}");
+    server.kill();
+    let lines: String = (0..MANY).map(|n| format!("{{\"n\":{n}}}\n")).collect();
+    let sent = batch(&field, &lines);
+    assert_eq!(code(&sent), 0, "{}", err(&sent));
+    assert_eq!(files_in(&field, "new").len(), 1);
+    server.run();
+    for pause in 0..12 {
+        let mut relay = field.command("spore-relay");
+        relay
+            .arg("drain")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let relay = Running(relay.spawn().unwrap());
+        std::thread::sleep(Duration::from_millis(10 * pause));
+        drop(relay);
+    }
+    field.drain();
+    assert_eq!(files_in(&field, "new").len(), 0);
+    server.kill();
+    server.empty();
+    server.run();
+    field.deliver("a", "b", "{\"n\":\"last\"}");
+    let mut came = String::new();
+    until("not all came", &field, || {
+        let args = ["--as", "b", "--create", "--all", "--raw"];
+        came += &out(&field.run("spore-recv", &args));
+        came.contains("\"last\"")
+    });
+    let numbers = came.lines().filter_map(|line| line.strip_prefix("{\"n\":"));
+    let numbers: Vec<i64> = numbers
+        .filter_map(|n| n.strip_suffix('}')?.parse().ok())
+        .collect();
+    assert_eq!(numbers, (-1..MANY as i64).collect::<Vec<_>>());
+}
+
+#[test]
+fn of_a_batch_what_the_bus_will_never_take_is_given_up_and_the_rest_goes() {
+    let Some(server) = servers::shared(Kind::Nats) else {
+        return;
+    };
+    let field = Field::new(&server.url());
+    let long = "x".repeat(1_200_000);
+    let sent = batch(
+        &field,
+        &format!("{{\"n\":1}}\n{{\"n\":\"{long}\"}}\n{{\"n\":3}}\n"),
+    );
+    assert_eq!(code(&sent), 2, "{}", err(&sent));
+    says(&sent, "was given up");
+    field.drain();
+    assert_eq!(files_in(&field, "dead").len(), 2);
+    let read = field.run("spore-recv", &["--as", "b", "--create", "--all", "--raw"]);
+    let text = out(&read);
+    let came: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("{\"n\":"))
+        .collect();
+    assert_eq!(came, ["{\"n\":1}", "{\"n\":3}"]);
+
+    // Refused as a whole, nothing of it waits.
+    let wrong = field.dir.path().join("wrong");
+    fs::write(&wrong, "not it\n").unwrap();
+    let url = server
+        .url()
+        .replace(&server.secret(), &format!("file:{}", wrong.display()));
+    until("never refused", &field, || {
+        let field = Field::new(&url);
+        let sent = batch(&field, "{\"n\":1}\n{\"n\":2}\n");
+        let refused = code(&sent) == 5;
+        assert!(!refused || files_in(&field, "new").is_empty());
+        assert!(!refused || files_in(&field, "dead").len() == 4);
+        refused
+    });
+}
+
 #[test]
 fn two_relays_at_once_send_everything_once_and_in_order() {
     let Some(mut server) = Server::start(Kind::Redis) else {

@@ -9,12 +9,13 @@
 //! |---|---|
 //! | `NAME/` | a mailbox: `new/` waits, `cur/` was confirmed, `dead/` the bus will never take |
 //! | `NAME/.drain` | the lock |
+//! | `NAME/.went` | how far each bundle in `new/` went: it is moved when its last message did |
 //! | `.address` | the address, without a password |
 //! | `.mark` | the name of the mark that we left on the server: if it is gone, the server was emptied |
 //! | `.loss` | what an emptied server had lost, until a command has said it |
 //! | `.breaker` | the bus failed: until when it is left alone ([`super::breaker`]) |
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -32,7 +33,8 @@ const COPIES: usize = 512;
 const MARGIN: usize = WINDOW;
 /// A copy that is older is not sent again by itself: receivers may have forgotten its id.
 const TOO_OLD: u64 = 5 * 86_400;
-/// As many bytes are published at once.
+/// As many messages are published at once, and as many bytes.
+const BURST: usize = 1024;
 const LOAD: usize = 4 << 20;
 
 /// The messages of this swarm that wait for one bus.
@@ -160,11 +162,26 @@ impl Outbox {
     pub fn counts(&self) -> Result<Vec<(AgentName, usize, usize)>, Error> {
         let mut counts = Vec::new();
         for name in self.spool.names()? {
-            let listed = self.spool.mailbox(&name)?.list()?;
+            let mailbox = self.spool.mailbox(&name)?;
+            let listed = mailbox.list()?;
             let kept = listed.iter().filter(|entry| entry.held).count();
-            counts.push((name, listed.len() - kept, kept));
+            let went = Went::read(mailbox.path());
+            let gone = listed.iter().filter(|entry| went.has(entry)).count();
+            counts.push((name, listed.len() - kept - gone, kept));
         }
         Ok(counts)
+    }
+
+    /// The ids of what waits for a recipient.
+    ///
+    /// # Errors
+    /// When a directory cannot be read.
+    pub fn waiting(&self, name: &AgentName) -> Result<Vec<Id>, Error> {
+        let mailbox = self.spool.mailbox(name)?;
+        let went = Went::read(mailbox.path());
+        let listed = mailbox.waiting()?;
+        let waiting = listed.iter().filter(|entry| !went.has(entry));
+        Ok(waiting.map(|entry| entry.name.id).collect())
     }
 
     /// Sends what waits for these recipients, as far as the bus takes it until `by`. With `force`
@@ -253,9 +270,26 @@ impl Outbox {
         mailbox: &Mailbox,
         by: Instant,
     ) -> Result<(), Error> {
+        let mut went = Went::read(mailbox.path());
+        let outcome = self.drain_from(report, bus, name, mailbox, by, &mut went);
+        let noted = went.write();
+        outcome.and(noted)
+    }
+
+    fn drain_from(
+        &self,
+        report: &mut Report,
+        bus: &mut dyn Transport,
+        name: &AgentName,
+        mailbox: &Mailbox,
+        by: Instant,
+        went: &mut Went,
+    ) -> Result<(), Error> {
         let mut sent = 0;
         loop {
-            let listed = mailbox.waiting()?;
+            let mut listed = mailbox.waiting()?;
+            went.expect(&listed);
+            listed.retain(|entry| !went.has(entry));
             if listed.is_empty() {
                 // One send in 32 looks after the copies: for each it would be the dearest part.
                 if sent >= 32 || sent > 0 && Clock::Kernel.now().micros.is_multiple_of(32) {
@@ -270,12 +304,20 @@ impl Outbox {
                     return Ok(());
                 }
                 let (entries, parcels) = load(mailbox, rest, bus.limit(), name, report)?;
+                let window = &rest[..entries.len()];
                 rest = &rest[entries.len()..];
-                let entries: Vec<&Entry> = entries.into_iter().flatten().collect();
                 let published = bus.publish(name, &parcels, by);
-                for entry in entries.iter().take(published.confirmed) {
-                    mailbox.keep_copy(entry)?;
+                let mut left = published.confirmed;
+                for (entry, goes) in window.iter().zip(&entries) {
+                    match goes {
+                        Some(_) if left == 0 => break,
+                        Some(_) => left -= 1,
+                        None if entry.bundle().is_none() => continue,
+                        None => {}
+                    }
+                    went.passes(mailbox, entry)?;
                 }
+                let entries: Vec<&Entry> = entries.into_iter().flatten().collect();
                 sent += published.confirmed;
                 report.confirmed += published.confirmed;
                 match (published.trouble, entries.get(published.confirmed)) {
@@ -283,6 +325,9 @@ impl Outbox {
                     // This one will never go; those behind it may.
                     (Some(error @ Error::TooLong { .. }), Some(entry)) => {
                         self.refuse(mailbox, name, entry, &error, report)?;
+                        if entry.bundle().is_some() {
+                            went.passes(mailbox, entry)?;
+                        }
                         break;
                     }
                     (Some(error), _) => return Err(error),
@@ -305,15 +350,24 @@ impl Outbox {
         Ok(())
     }
 
-    /// Takes a message back that was to be sent just now, because it cannot be: it is in `dead/`.
+    /// Takes messages back that were to be sent just now, because they cannot be: they are in
+    /// `dead/`. Of a bundle these are all of its messages.
     ///
     /// # Errors
-    /// When it cannot be moved.
-    pub fn withdraw(&self, name: &AgentName, id: Id, why: &str) -> Result<(), Error> {
+    /// When they cannot be moved.
+    pub fn withdraw(&self, name: &AgentName, ids: &HashSet<Id>, why: &str) -> Result<(), Error> {
         let mailbox = self.spool.mailbox(name)?;
         let listed = mailbox.waiting()?;
-        if let Some(entry) = listed.iter().find(|entry| entry.name.id == id) {
+        let ours = listed.iter().filter(|entry| ids.contains(&entry.name.id));
+        let mut bundles = BTreeMap::new();
+        for entry in ours {
             mailbox.refuse(entry, why)?;
+            if let Some(bundle) = entry.bundle() {
+                bundles.insert(bundle, entry);
+            }
+        }
+        for entry in bundles.values() {
+            mailbox.forget_copy(entry)?;
         }
         Ok(())
     }
@@ -333,8 +387,15 @@ impl Outbox {
         let depth = usize::try_from(bus.depth(name)?).unwrap_or(usize::MAX);
         copies.sort_by_key(|entry| entry.name.id);
         let needed = depth.saturating_add(MARGIN).min(copies.len());
-        for entry in &copies[..copies.len() - needed] {
-            mailbox.forget_copy(entry)?;
+        let (old, young) = copies.split_at(copies.len() - needed);
+        // A bundle goes when none of it is needed: with its last message.
+        let needed: HashSet<&str> = young.iter().filter_map(|entry| entry.bundle()).collect();
+        let mut gone = HashSet::new();
+        for entry in old {
+            match entry.bundle() {
+                Some(bundle) if needed.contains(bundle) || !gone.insert(bundle) => {}
+                _ => mailbox.forget_copy(entry)?,
+            }
         }
         Ok(())
     }
@@ -388,6 +449,8 @@ impl Outbox {
                 copies.partition(|entry| entry.name.id.seconds() + TOO_OLD < now);
             // Noted first: who is killed in between has them noted twice rather than never.
             self.note_loss(name, &young, &old)?;
+            // What had gone of a bundle is lost too.
+            Went::read(mailbox.path()).forget()?;
             for entry in &young {
                 mailbox.send_again(entry)?;
             }
@@ -452,28 +515,128 @@ impl Outbox {
         // By lane, then by id: the order in which a mailbox gives them out.
         listed.sort_by_key(|entry| (entry.lane, entry.name.id));
         let mut waiting = 0;
+        let mut bundles = BTreeMap::new();
         for batch in listed.chunks(WINDOW) {
-            let mut parcels = Vec::with_capacity(batch.len());
-            for entry in batch {
-                parcels.push(packed(&mailbox, entry)?);
-            }
-            give(name, &parcels)?;
+            let entries: Vec<&Entry> = batch.iter().collect();
+            give(name, &packed(&mailbox, &entries)?)?;
             for entry in batch.iter().filter(|entry| !entry.held) {
-                mailbox.keep_copy(entry)?;
                 waiting += 1;
+                match entry.bundle() {
+                    None => mailbox.keep_copy(entry)?,
+                    Some(bundle) => drop(bundles.insert(bundle, entry)),
+                }
             }
         }
+        // All of each were given.
+        for entry in bundles.values() {
+            mailbox.keep_copy(entry)?;
+        }
+        Went::read(mailbox.path()).forget()?;
         Ok(waiting)
     }
 }
 
-fn packed(mailbox: &Mailbox, entry: &Entry) -> Result<Parcel, Error> {
-    Ok(Parcel {
+/// How far the bundles of a mailbox went: their messages go in the order of their ids, and each
+/// bundle is moved when its last one did. Lost, a bundle goes once more, and is known by its ids.
+#[derive(Debug)]
+struct Went {
+    file: PathBuf,
+    /// The last message of each that went.
+    to: BTreeMap<String, Id>,
+    /// The last message of each.
+    ends: BTreeMap<String, Id>,
+    /// Since it was written.
+    since: usize,
+}
+
+impl Went {
+    fn read(mailbox: &Path) -> Went {
+        let file = mailbox.join(".went");
+        let bytes = files::read_if_there(&file, 1 << 20).ok().flatten();
+        let text = String::from_utf8_lossy(bytes.as_deref().unwrap_or_default()).into_owned();
+        let pairs = text.lines().filter_map(|line| line.rsplit_once(' '));
+        Went {
+            to: pairs
+                .filter_map(|(bundle, id)| Some((bundle.to_owned(), id.parse().ok()?)))
+                .collect(),
+            file,
+            ends: BTreeMap::new(),
+            since: 0,
+        }
+    }
+
+    fn has(&self, entry: &Entry) -> bool {
+        let to = entry.bundle().and_then(|bundle| self.to.get(bundle));
+        !entry.held && to.is_some_and(|to| entry.name.id <= *to)
+    }
+
+    fn expect(&mut self, listed: &[Entry]) {
+        self.ends.clear();
+        for entry in listed {
+            if let Some(bundle) = entry.bundle() {
+                let id = entry.name.id;
+                match self.ends.get_mut(bundle) {
+                    Some(end) => *end = id.max(*end),
+                    None => drop(self.ends.insert(bundle.to_owned(), id)),
+                }
+            }
+        }
+        self.to.retain(|bundle, _| self.ends.contains_key(bundle));
+    }
+
+    /// Files a message as gone.
+    fn passes(&mut self, mailbox: &Mailbox, entry: &Entry) -> Result<(), Error> {
+        let id = entry.name.id;
+        let Some(bundle) = entry.bundle() else {
+            return Ok(mailbox.keep_copy(entry)?);
+        };
+        if self.ends.get(bundle).is_none_or(|end| id >= *end) {
+            mailbox.keep_copy(entry)?;
+            self.to.remove(bundle);
+            return Ok(());
+        }
+        match self.to.get_mut(bundle) {
+            Some(to) => *to = id,
+            None => drop(self.to.insert(bundle.to_owned(), id)),
+        }
+        self.since += 1;
+        match self.since.is_multiple_of(BURST * 16) {
+            true => self.write(),
+            false => Ok(()),
+        }
+    }
+
+    fn write(&self) -> Result<(), Error> {
+        if self.to.is_empty() {
+            return self.forget();
+        }
+        let lines = self
+            .to
+            .iter()
+            .map(|(bundle, id)| format!("{bundle} {id}\n"));
+        let text: String = lines.collect();
+        files::write_whole(&self.file, text.as_bytes()).map_err(Error::io(&self.file))
+    }
+
+    fn forget(&self) -> Result<(), Error> {
+        match std::fs::remove_file(&self.file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::io(&self.file)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn packed(mailbox: &Mailbox, entries: &[&Entry]) -> Result<Vec<Parcel>, Error> {
+    let bytes = mailbox.read_entries(entries)?;
+    let parcels = entries.iter().zip(bytes).map(|(entry, bytes)| Parcel {
         id: entry.name.id,
         lane: entry.lane,
         expiry: entry.name.expiry,
-        bytes: mailbox.read_entry(entry)?,
-    })
+        bytes,
+    });
+    Ok(parcels.collect())
 }
 
 /// Entries from the first on that make up one batch; a message that is too long is refused, and
@@ -487,9 +650,8 @@ fn load<'a>(
     report: &mut Report,
 ) -> Result<(Vec<Option<&'a Entry>>, Vec<Parcel>), Error> {
     let mut taken = Vec::new();
-    let mut parcels = Vec::new();
     let mut bytes = 0;
-    for entry in entries.iter().take(WINDOW) {
+    for entry in entries.iter().take(BURST) {
         let size = entry.name.size as usize;
         if bytes > 0 && bytes + size > LOAD {
             break;
@@ -503,9 +665,10 @@ fn load<'a>(
             continue;
         }
         bytes += size;
-        parcels.push(packed(mailbox, entry)?);
         taken.push(Some(*entry));
     }
+    let goes: Vec<&Entry> = taken.iter().copied().flatten().collect();
+    let parcels = packed(mailbox, &goes)?;
     Ok((taken, parcels))
 }
 

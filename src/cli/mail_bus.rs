@@ -156,8 +156,7 @@ pub(super) fn consider(root: &Root) {
 pub(super) fn waiting(outbox: &Outbox, names: &[AgentName]) -> Result<HashSet<Id>> {
     let mut waiting = HashSet::new();
     for name in names {
-        let listed = outbox.spool().mailbox(name)?.waiting()?;
-        waiting.extend(listed.iter().map(|entry| entry.name.id));
+        waiting.extend(outbox.waiting(name)?);
     }
     Ok(waiting)
 }

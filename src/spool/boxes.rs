@@ -221,6 +221,13 @@ pub struct Entry {
     pub held: bool,
 }
 
+impl Entry {
+    /// The bundle of which it is a part.
+    pub fn bundle(&self) -> Option<&str> {
+        self.offset.and(self.batch.as_deref())
+    }
+}
+
 /// One mailbox.
 #[derive(Debug)]
 pub struct Mailbox {
@@ -415,7 +422,11 @@ impl Mailbox {
     }
 
     /// Opens a bundle that is whole and ours.
-    fn open_bundle(&self, dir: &OwnedFd, file: &str) -> sys::Sys<Option<(OwnedFd, Name)>> {
+    pub(super) fn open_bundle(
+        &self,
+        dir: &OwnedFd,
+        file: &str,
+    ) -> sys::Sys<Option<(OwnedFd, Name)>> {
         let Some(name) = bundle::name(file) else {
             return Ok(None);
         };

@@ -205,6 +205,23 @@ pub(super) fn part(bundle: &OwnedFd, name: &Name, at: u64) -> Sys<OwnedFd> {
     Ok(file)
 }
 
+/// The bytes of one message of a bundle.
+pub(super) fn bytes(bundle: &OwnedFd, name: &Name, at: u64) -> Sys<Vec<u8>> {
+    let start = at.checked_sub(MARK).ok_or(Errno::INVAL)?;
+    let mut bytes = vec![0; (MARK + name.size) as usize];
+    let mut done = 0;
+    while done < bytes.len() {
+        match rustix::io::pread(bundle, &mut bytes[done..], start + done as u64)? {
+            0 => return Err(Errno::INVAL),
+            read => done += read,
+        }
+    }
+    if !bytes.starts_with(mark(name.id).as_bytes()) {
+        return Err(Errno::INVAL);
+    }
+    Ok(bytes.split_off(MARK as usize))
+}
+
 fn errno(error: std::io::Error) -> Errno {
     Errno::from_io_error(&error).unwrap_or(Errno::INVAL)
 }

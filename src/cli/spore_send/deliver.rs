@@ -51,7 +51,14 @@ impl Sender<'_> {
             sync: !self.args.no_sync,
         };
         let mut sent = Vec::new();
-        if self.args.batch && !self.args.dry_run {
+        // By a bus lines are one file in the outbox too, where nothing speaks against it.
+        let lines = self.later
+            && drafts.len() > 1
+            && self.args.id.is_none()
+            && !drafts
+                .iter()
+                .any(|draft| matches!(draft.body, Body::Begun(_)));
+        if (self.args.batch || lines) && !self.args.dry_run {
             sent = self.send_batch(drafts, boxes, &post, out)?;
             return Ok((status, sent));
         }
@@ -194,8 +201,8 @@ impl Sender<'_> {
             spores.push((id, self.compose(draft, id)?));
         }
         for mailbox in boxes {
-            // What waits for a bus is sent on one by one.
-            match self.args.bundle && !self.later {
+            // What waits for a bus is one file there, and sent on one by one.
+            match self.args.bundle || self.later {
                 true => mailbox.deliver_bundle(bundle, &spores, post)?,
                 false => {
                     mailbox.deliver_batch(spores.iter().map(|(id, spore)| (*id, spore)), post)?
@@ -239,11 +246,9 @@ impl Sender<'_> {
         mail_bus::say(TOOL, &outbox, &report);
         if let Some(error) = report.trouble.take_if(|error| !error.mends()) {
             // It will not mend by waiting: what was to be sent now is not sent.
-            for (name, one) in names
-                .iter()
-                .flat_map(|n| sent.iter().map(move |one| (n, one)))
-            {
-                outbox.withdraw(name, one.id, &error.to_string())?;
+            let ids = sent.iter().map(|one| one.id).collect();
+            for name in names {
+                outbox.withdraw(name, &ids, &error.to_string())?;
             }
             return Err(anyhow::Error::new(error).context("not sent"));
         }

@@ -41,7 +41,8 @@ becomes its body. A line that is wrong is reported, and the others are sent; wit
 nothing is sent then. With `--bundle` the batch is one Markdown file in the mailbox, as durable as \
 the others and many times cheaper to send; its receiver makes files of it before it takes the \
 first, and pays for the disk then. Ids, leases, attempts and acknowledgements are those of the \
-single messages. By a bus, and where the file system cannot swap two names, it is a plain batch.
+single messages. Where the file system cannot swap two names, it is a plain batch. By a \
+bus lines and batches are one file in the outbox, and single messages from there on.
 
 *A spore file* (a title with `Spore:`, or headers): title, extra headers, kind, topic, time and \
 reply id stay; options change them. The recipients are those of the command line. Who it is from \
