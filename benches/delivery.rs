@@ -1,4 +1,4 @@
-//! Delivery and taking in process, beside the least that a durable delivery costs: the targets T2 and T5.
+//! Delivery and taking in process, beside the least that a durable delivery costs: the targets T2 and T5, and T4's bundle.
 //! `SPORE_BENCH_DIR=DIR cargo bench --bench delivery` measures on the file system of DIR, in half a minute;
 //! `benches/mailboxes.py --in-process PROGRAM` runs the program that this makes on each of its images.
 
@@ -112,6 +112,21 @@ fn delivering(spool: &Spool, dir: &Path, pairs: usize) {
     row("T2", &what, ours / classic, "x", twice);
 }
 
+/// T4: a batch as one file, in microseconds a message.
+fn bundling(spool: &Spool, count: usize) -> f64 {
+    let mailbox = spool.create(&"bundled".parse().unwrap()).unwrap();
+    let once = || {
+        let bundle = Clock::Kernel.id();
+        let messages: Vec<_> = (0..count).map(|_| (Clock::Kernel.id(), BODY)).collect();
+        timed(|| {
+            let post = Post::default();
+            let sent = mailbox.deliver_bundle(bundle, &messages, &post).unwrap();
+            assert_eq!(sent, count);
+        })
+    };
+    median((0..5).map(|_| once()).collect()) / count as f64
+}
+
 /// What it takes to take each of `count` messages, with `depth` waiting; the first one apart.
 fn taking(spool: &Spool, depth: usize, count: usize) -> (f64, f64) {
     let mailbox = spool
@@ -145,6 +160,9 @@ fn main() {
     let dir = tempfile::tempdir_in(dir).unwrap();
     let spool = Spool::open_or_create(&dir.path().join("mail")).unwrap();
     delivering(&spool, dir.path(), number("SPORE_BENCH_PAIRS", 300));
+    let count = 10_000;
+    let what = format!("a bundle of {count} in process, a message");
+    row("T4", &what, bundling(&spool, count), "us", None);
     let depth = number("SPORE_BENCH_DEPTH", 100_000);
     let (_, few) = taking(&spool, 10, 500);
     let (rebuild, many) = taking(&spool, depth, 500);

@@ -463,6 +463,30 @@ fn a_batch_arrives_whole_and_in_order() {
     assert_eq!(names(&p.mail.join("kiro-1/new")), [""; 0]);
 }
 
+#[test]
+fn receivers_that_meet_in_one_order_pass_over_nothing() {
+    let p = place();
+    let mailbox = p.spool.create(&name("kiro-1")).unwrap();
+    let texts: Vec<String> = (0..300).map(|n| n.to_string()).collect();
+    bundle(&mailbox, &texts);
+    let mut receivers: Vec<Receiver<'_>> = (0..3)
+        .map(|_| Receiver::new(&mailbox, Host::here(), MINUTE))
+        .collect();
+    // The first goes on alone for a while, and one that ends leaves its place to the next.
+    let mut turn = (0..100).map(|_| 0).chain((0..).map(|n| n % 3));
+    let mut seen = Vec::new();
+    while seen.len() < texts.len() {
+        let at = turn.next().unwrap();
+        let mut claim = message(receivers[at].take().unwrap());
+        seen.push(text(&mut claim));
+        receivers[at].ack(&claim).unwrap();
+        if seen.len() == 150 {
+            receivers[at] = Receiver::new(&mailbox, Host::here(), MINUTE);
+        }
+    }
+    assert_eq!(seen, texts);
+}
+
 /// A bundle of these texts in `kiro-1`; the ids of its messages.
 fn bundle(mailbox: &Mailbox, texts: &[String]) -> Vec<Id> {
     let whole = Clock::Kernel.id();

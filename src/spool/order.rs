@@ -44,7 +44,18 @@ pub(super) struct Order {
     file: OwnedFd,
     records: u64,
     at: u64,
+    /// Records that were read ahead, the next one last.
+    ahead: Vec<Record>,
+    /// The record after the last one that was claimed, and whether the file says so.
+    claimed: u64,
+    told: bool,
+    /// Whether nobody else was met: then the cursor in the file matters only to who comes later,
+    /// and is read and written once for [`AHEAD`] records.
+    alone: bool,
 }
+
+/// How many records are read at once by a receiver that meets no other.
+const AHEAD: u64 = 32;
 
 /// Reads exactly `buffer` at `offset`.
 fn read_at(file: &OwnedFd, buffer: &mut [u8], offset: u64) -> Option<()> {
@@ -74,6 +85,10 @@ impl Order {
             file,
             records: size / RECORD as u64,
             at: 0,
+            ahead: Vec::new(),
+            claimed: 0,
+            told: true,
+            alone: true,
         })
     }
 
@@ -100,22 +115,61 @@ impl Order {
 
     /// The next record, from where this receiver and all others have got to.
     pub(super) fn next(&mut self) -> Option<Record> {
-        let mut cursor = [0; 8];
-        read_at(&self.file, &mut cursor, 0)?;
-        let at = u64::from_le_bytes(cursor).max(self.at + 1);
-        if at >= self.records {
-            return None;
+        if let Some(record) = self.ahead.pop() {
+            self.at += 1;
+            return Some(record);
         }
-        let mut record = [0; RECORD];
-        read_at(&self.file, &mut record, at * RECORD as u64)?;
+        self.tell();
+        let at = self.cursor()?.max(self.at + 1);
+        let wanted = if self.alone { AHEAD } else { 1 };
+        let count = self.records.checked_sub(at)?.min(wanted);
+        self.ahead.resize(count as usize, [0; RECORD]);
+        let read = read_at(
+            &self.file,
+            self.ahead.as_flattened_mut(),
+            at * RECORD as u64,
+        );
+        if read.is_none() {
+            self.ahead.clear();
+        }
+        self.ahead.reverse();
         self.at = at;
-        Some(record)
+        self.ahead.pop()
     }
 
-    /// Tells the others how far we got. Only after every record up to here was claimed by
+    fn cursor(&self) -> Option<u64> {
+        let mut cursor = [0; 8];
+        read_at(&self.file, &mut cursor, 0)?;
+        Some(u64::from_le_bytes(cursor))
+    }
+
+    /// Notes how far we got, for the others. Only after every record up to here was claimed by
     /// somebody, so that nobody passes over one that waits.
-    pub(super) fn advance(&self) {
-        let next = (self.at + 1).to_le_bytes();
-        let _ = rustix::io::pwrite(&self.file, &next, 0);
+    pub(super) fn advance(&mut self) {
+        self.claimed = self.at + 1;
+        self.told = false;
+        if !self.alone {
+            self.tell();
+        }
+    }
+
+    /// Somebody else takes from here too: from now on each tells the others at once.
+    pub(super) fn share(&mut self) {
+        self.alone = false;
+        self.ahead.clear();
+    }
+
+    fn tell(&mut self) {
+        // A cursor never goes back.
+        if !self.told && self.cursor().is_some_and(|cursor| cursor < self.claimed) {
+            let _ = rustix::io::pwrite(&self.file, &self.claimed.to_le_bytes(), 0);
+        }
+        self.told = true;
+    }
+}
+
+impl Drop for Order {
+    fn drop(&mut self) {
+        self.tell();
     }
 }

@@ -244,11 +244,13 @@ impl<'a> Receiver<'a> {
             }
         }
         while let Some(file) = self.next_name(at, now)? {
-            match self.claim(at, &file, false, now)? {
-                Taken::Nothing => {}
-                found => {
-                    let desk = &self.desks[at];
-                    if let (Some(order), false) = (&desk.order, desk.passed_over) {
+            let taken = self.claim(at, &file, false, now)?;
+            let desk = &mut self.desks[at];
+            match (taken, &mut desk.order) {
+                (Taken::Nothing, None) => {}
+                (Taken::Nothing, Some(order)) => order.share(),
+                (found, order) => {
+                    if let (Some(order), false) = (order, desk.passed_over) {
                         order.advance();
                     }
                     return Ok(found);
