@@ -31,6 +31,9 @@ use crate::id::AgentName;
 /// How long after the last message one more is waited for before the queue counts as empty.
 const PUSHED: Duration = Duration::from_millis(50);
 
+/// Why the server returned a message.
+const NO_QUEUE: &str = "it has no queue for that mailbox";
+
 /// A connection to a RabbitMQ server.
 pub(super) struct Amqp {
     publisher: Option<Publisher>,
@@ -70,7 +73,7 @@ struct Reader {
 enum Heard {
     Taken(u64, bool),
     Refused,
-    Returned(String),
+    Returned,
     Closed(String),
 }
 
@@ -103,8 +106,8 @@ impl ChannelCallback for Ear {
         drop(self.0.send(Heard::Refused));
     }
 
-    async fn publish_return(&mut self, _: &Channel, ret: Return, _: BasicProperties, _: Vec<u8>) {
-        drop(self.0.send(Heard::Returned(ret.reply_text().clone())));
+    async fn publish_return(&mut self, _: &Channel, _: Return, _: BasicProperties, _: Vec<u8>) {
+        drop(self.0.send(Heard::Returned));
     }
 }
 
@@ -212,7 +215,7 @@ impl Amqp {
         self.ask(left(by), async {
             channel.register_callback(Ear(tell)).await?;
             channel
-                .confirm_select(ConfirmSelectArguments::new(false))
+                .confirm_select(ConfirmSelectArguments::new(true))
                 .await
         })?;
         self.publisher = Some(Publisher {
@@ -242,8 +245,34 @@ impl Amqp {
         Ok(declared.map_or(0, |(_, count, _)| u64::from(count)))
     }
 
-    /// Publishes a batch and hears of every message of it.
+    /// Publishes a batch. The queue is made only when the server returns a message for want of it:
+    /// to ask first would cost every command a round trip.
     fn send(&mut self, to: &AgentName, batch: &[Parcel], by: Instant) -> (usize, Option<Error>) {
+        let sent = self.try_send(to, batch, by);
+        let known = |publisher: &Publisher| publisher.declared.contains(to);
+        if !matches!(&sent.1, Some(Error::Away { why: Away::NotReady(why), .. }) if why == NO_QUEUE)
+            || self.publisher.as_ref().is_none_or(known)
+        {
+            return sent;
+        }
+        // What else this channel had to say belongs to the first try.
+        self.publisher = None;
+        if let Err(error) = self.publisher(by).and_then(|()| self.count(to)) {
+            return (0, Some(error));
+        }
+        if let Some(publisher) = &mut self.publisher {
+            publisher.declared.push(to.clone());
+        }
+        self.try_send(to, batch, by)
+    }
+
+    /// Publishes a batch and hears of every message of it.
+    fn try_send(
+        &mut self,
+        to: &AgentName,
+        batch: &[Parcel],
+        by: Instant,
+    ) -> (usize, Option<Error>) {
         if let Err(error) = self.publisher(by) {
             return (0, Some(error));
         }
@@ -257,11 +286,6 @@ impl Amqp {
             why: Away::Full(why.to_owned()),
         };
         let outcome = self.runtime.within(left(by), async {
-            if !publisher.declared.contains(to) {
-                let declared = publisher.channel.queue_declare(declaration(to)).await;
-                declared.map_err(|error| trouble(bus, &error))?;
-                publisher.declared.push(to.clone());
-            }
             let first = publisher.last + 1;
             for parcel in batch {
                 let mut properties = BasicProperties::default();
@@ -298,7 +322,12 @@ impl Amqp {
                     Some(Heard::Refused) => {
                         return Err(full("it refused a message, or its queue has no leader"));
                     }
-                    Some(Heard::Returned(why)) => return Err(full(&why)),
+                    Some(Heard::Returned) => {
+                        return Err(Error::Away {
+                            bus: bus.to_owned(),
+                            why: Away::NotReady(NO_QUEUE.to_owned()),
+                        });
+                    }
                     Some(Heard::Closed(why)) => return Err(by_words(bus, &why)),
                     None => return Err(by_words(bus, "the channel is gone")),
                 }
@@ -416,18 +445,20 @@ impl Amqp {
     fn is_there(&mut self, name: &str, make: bool) -> Result<bool, Error> {
         let mut arguments = QueueDeclareArguments::durable_client_named(name);
         arguments.passive(!make);
-        let channel = self.channel()?;
-        let (tell, mut heard) = mpsc::unbounded_channel();
-        self.ask(PATIENCE, channel.register_callback(Ear(tell)))?;
+        // The channel that publishes: one is opened for both.
+        self.publisher(Instant::now() + PATIENCE)?;
+        let Some(channel) = self.publisher.as_ref().map(|one| one.channel.clone()) else {
+            return Ok(false);
+        };
         match self.ask(PATIENCE, channel.queue_declare(arguments)) {
             Ok(_) => Ok(true),
             Err(error) if make => Err(error),
             Err(error) => {
                 // A question for what is not there costs the channel, and only then it is not there.
-                self.channel = None;
-                match heard.try_recv() {
-                    Ok(Heard::Closed(why)) if is_missing(&why) => Ok(false),
-                    Ok(Heard::Closed(why)) => Err(by_words(self.runtime.bus(), &why)),
+                let heard = self.publisher.take().map(|mut one| one.heard.try_recv());
+                match heard {
+                    Some(Ok(Heard::Closed(why))) if is_missing(&why) => Ok(false),
+                    Some(Ok(Heard::Closed(why))) => Err(by_words(self.runtime.bus(), &why)),
                     _ => Err(error),
                 }
             }
