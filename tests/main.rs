@@ -22,6 +22,7 @@ mod recv;
 mod run;
 mod send;
 mod servers;
+mod spawn_kills;
 mod spool;
 mod spore;
 mod status;

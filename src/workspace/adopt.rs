@@ -69,13 +69,12 @@ pub fn adopt(
     wanted: &[String],
     request: &Request,
 ) -> Result<Spawned, Error> {
-    let ground = Ground::of(root)?;
+    let mut ground = Ground::of(root)?;
     let base = Base::resolve(&ground, request)?;
-    let common = &ground.repository.common_dir;
-    let _lock = journal::admin_lock(common)?;
+    let _lock = journal::admin_lock(&ground.repository.common_dir)?;
     let settled = match request.dry_run {
         true => Vec::new(),
-        false => settle::settle_locked(root, ground.repository)?,
+        false => ground.settle()?,
     };
     let chosen = choose(&ground, here, wanted)?;
     let facts = ground.facts()?;

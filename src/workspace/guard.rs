@@ -13,6 +13,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use super::settings::Settings;
 use super::{Error, Git, Tree};
@@ -48,7 +49,9 @@ pub(super) fn script(common: &Path) -> Result<(), Error> {
     files::make_dirs(&dir).map_err(Error::at(&dir))?;
     let script = dir.join(".guard");
     if fs::read(&script).ok().as_deref() != Some(SCRIPT.as_bytes()) {
-        files::write_whole(&script, SCRIPT.as_bytes())
+        // Of one who was killed here; we are alone, under the lock of who gives out names.
+        files::sweep(&dir, Duration::ZERO)
+            .and_then(|()| files::write_whole(&script, SCRIPT.as_bytes()))
             .and_then(|()| fs::set_permissions(&script, fs::Permissions::from_mode(0o755)))
             .map_err(Error::at(&script))?;
     }

@@ -3,7 +3,7 @@
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -85,6 +85,13 @@ impl Record {
         let path = place(common).join(format!("{}.json", self.tx));
         let text = serde_json::to_string(self).expect("a record has no failing part");
         files::write_whole(&path, format!("{text}\n").as_bytes()).map_err(Error::at(path))
+    }
+
+    /// When it was written; everything that it makes is younger.
+    pub fn written(&self, common: &Path) -> Result<SystemTime, Error> {
+        let path = place(common).join(format!("{}.json", self.tx));
+        let meta = fs::metadata(&path).and_then(|meta| meta.modified());
+        meta.map_err(Error::at(path))
     }
 
     /// Removes the record and its lock: nothing is under way any more.

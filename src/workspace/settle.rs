@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::journal::{self, Item, Phase, Record};
 use super::{Error, Git, Tree, adopt, clone, environment, guard, reap};
@@ -25,6 +25,10 @@ pub fn settle(root: &Root) -> Result<Vec<String>, Error> {
 /// The same under [`journal::admin_lock`].
 pub(super) fn settle_locked(root: &Root, repository: &Repository) -> Result<Vec<String>, Error> {
     let mut said = reap::settle_locked(root, repository)?;
+    if root.exists() {
+        // Others write there too, without our lock.
+        files::sweep(root.path(), Duration::from_secs(3600)).map_err(Error::at(root.path()))?;
+    }
     let records = journal::records(&repository.common_dir)?;
     if records.iter().all(|(_, dead)| *dead) {
         // Nobody alive writes there but under the lock that we hold.
@@ -125,6 +129,7 @@ fn entry_of(
 pub(super) fn take_back(repository: &Repository, record: &Record) -> Result<(), Error> {
     let common = &repository.common_dir;
     let git = Git::at(common);
+    let since = record.written(common)?;
     let mut deletes = String::new();
     for item in record.items.iter().rev() {
         if let Some(git_dir) = &item.adopted {
@@ -157,6 +162,7 @@ pub(super) fn take_back(repository: &Repository, record: &Record) -> Result<(), 
         drop(fs::remove_dir(&item.path));
         take_back_around(&record.root, item)?;
         let reference = format!("refs/heads/{}", item.branch);
+        half_made_branch(common, record, &reference, since)?;
         let args = ["reflog", "show", "-n", "2", "--format=%H %gs", &reference];
         let made = format!("{} {}", record.base, record.mark());
         if git.ask(&args)?.is_some_and(|log| log == made) {
@@ -166,12 +172,74 @@ pub(super) fn take_back(repository: &Repository, record: &Record) -> Result<(), 
     if !deletes.is_empty() {
         git.feed(&["update-ref", "--stdin"], deletes.as_bytes())?;
     }
+    half_made_entries(common, record, since)?;
     // git keeps the directory of the last entry too.
     drop(fs::remove_dir(common.join("worktrees")));
     if record.switched {
+        half_made_config(common, since)?;
         guard::unprepare(&git, common)?;
     }
     record.remove(common)
+}
+
+/// Whether a file or directory was last changed when the spawn was under way, or later.
+fn is_of(path: &Path, since: SystemTime) -> bool {
+    let changed = fs::symlink_metadata(path).and_then(|meta| meta.modified());
+    changed.is_ok_and(|changed| changed >= since)
+}
+
+/// What a git that was killed while it made a branch left: its lock, and a reflog without a branch.
+fn half_made_branch(
+    common: &Path,
+    record: &Record,
+    reference: &str,
+    since: SystemTime,
+) -> Result<(), Error> {
+    let lock = common.join(format!("{reference}.lock"));
+    let id = format!("{}\n", record.base);
+    let ours = |there: Vec<u8>| id.as_bytes().starts_with(&there);
+    if is_of(&lock, since) && fs::read(&lock).is_ok_and(ours) {
+        journal::remove_file(&lock)?;
+    }
+    let log = common.join("logs").join(reference);
+    let git = Git::at(common);
+    if is_of(&log, since) && git.ask(&["show-ref", "--verify", reference])?.is_none() {
+        // One line, or the beginning of it.
+        let said = fs::read_to_string(&log).unwrap_or_default();
+        if !said.trim_end().contains('\n')
+            && (said.contains(&record.mark()) || !said.ends_with('\n'))
+        {
+            journal::remove_file(&log)?;
+        }
+    }
+    Ok(())
+}
+
+/// Entries that a killed `git worktree add` began: they lead to no tree yet.
+fn half_made_entries(common: &Path, record: &Record, since: SystemTime) -> Result<(), Error> {
+    let entries = fs::read_dir(common.join("worktrees"));
+    for dir in entries.into_iter().flatten().flatten() {
+        let dir = dir.path();
+        let link = fs::read(dir.join("gitdir")).unwrap_or_default();
+        let locked = fs::read_to_string(dir.join("locked")).unwrap_or_default();
+        let ours = record.mark().starts_with(locked.trim_end());
+        if is_of(&dir, since) && ours && !link.ends_with(b"\n") {
+            journal::remove_tree(&dir)?;
+        }
+    }
+    Ok(())
+}
+
+/// The lock that a killed `git config` of ours left. A living one holds it for a moment only.
+fn half_made_config(common: &Path, since: SystemTime) -> Result<(), Error> {
+    let lock = common.join("config.lock");
+    if is_of(&lock, since) {
+        std::thread::sleep(Duration::from_secs(1));
+        if is_of(&lock, since) {
+            journal::remove_file(&lock)?;
+        }
+    }
+    Ok(())
 }
 
 /// Everything in a tree but its `.git`.

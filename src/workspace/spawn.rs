@@ -87,13 +87,12 @@ pub fn spawn(
     request: &Request,
     progress: &(dyn Fn(&str) + Sync),
 ) -> Result<Spawned, Error> {
-    let ground = Ground::of(root)?;
+    let mut ground = Ground::of(root)?;
     let base = Base::resolve(&ground, request)?;
     let lock = journal::admin_lock(&ground.repository.common_dir)?;
-    let settled = if request.dry_run {
-        Vec::new()
-    } else {
-        settle::settle_locked(root, ground.repository)?
+    let settled = match request.dry_run {
+        true => Vec::new(),
+        false => ground.settle()?,
     };
     let mut facts = ground.facts()?;
     facts.avoid_busy(request.ports, request.wanted.len());
@@ -181,6 +180,16 @@ impl<'a> Ground<'a> {
             settings: Asked::of(&git)?,
             git,
         })
+    }
+
+    /// Settles what killed commands left, under the lock that the caller holds.
+    pub(super) fn settle(&mut self) -> Result<Vec<String>, Error> {
+        let settled = settle::settle_locked(self.root, self.repository)?;
+        if !settled.is_empty() {
+            // What was taken back may have been a part of what git said before.
+            self.settings = Asked::of(&self.git)?;
+        }
+        Ok(settled)
     }
 
     /// The top of the main checkout; none for a bare repository.
