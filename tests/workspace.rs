@@ -449,6 +449,68 @@ fn a_disk_that_is_full_half_way_leaves_no_trace() {
     }
 }
 
+#[test]
+fn where_case_does_not_count_trees_are_gits_own_work_and_twins_are_refused() {
+    if !rustix::process::geteuid().is_root() {
+        return crate::hurt::skip("case-insensitive file system", "mounting needs root");
+    }
+    if !have("mkfs.xfs", &["-V"]) {
+        return;
+    }
+    let place = Place::empty();
+    let (image, disk) = (place.top.join("image"), place.top.join("disk"));
+    fs::create_dir(&disk).unwrap();
+    let sh = |script: &str| {
+        let output = place.command("sh").args(["-ec", script]).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&text).into_owned(),
+        )
+    };
+    let mount = format!(
+        "truncate -s 400M {image} && mkfs.xfs -q -n version=ci {image} && mount -o loop {image} {disk}",
+        image = image.display(),
+        disk = disk.display()
+    );
+    if !sh(&mount).0 {
+        have("sh", &["-c", &mount]);
+        return;
+    }
+    let made = sh("cd disk; git init -q -b main app; cd app; mkdir Src; echo 1 > Src/File; echo 2 > README
+        ln -s README link; git add -A; git commit -qm first; test -e SRC/file; git config core.ignorecase");
+    let spawn = |names: &[&str]| {
+        let spawn = place
+            .command(env!("CARGO_BIN_EXE_worktree-spawn"))
+            .args(["-C", "disk/app", "-q"])
+            .args(names)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&spawn.stderr).into_owned();
+        (spawn.status.code(), said)
+    };
+    let (first, twin) = (spawn(&["a", "b"]), sh("mkdir disk/app.swarm/wt/Ada"));
+    let second = spawn(&["ada"]);
+    let after = sh(
+        "cd disk/app.swarm/wt; for t in a b; do git -C $t status --porcelain; ls $t; done
+        git -C a mv README ReadMe; git -C a commit -qm case; git -C a status --porcelain; ls a; git -C a fsck",
+    );
+    let reaped = sh(&format!(
+        "{} -C disk/app --force a b >/dev/null; ls disk/app.swarm/wt; git -C disk/app fsck",
+        env!("CARGO_BIN_EXE_worktree-reap")
+    ));
+    sh("umount disk");
+    assert!(made.0 && made.1.trim() == "true" && twin.0, "{made:?}");
+    assert_eq!(first.0, Some(0), "{first:?}");
+    assert_eq!(second.0, Some(4), "{second:?}");
+    let listed = "README\nSrc\nlink\n";
+    assert_eq!(
+        after,
+        (true, format!("{listed}{listed}ReadMe\nSrc\nlink\n"))
+    );
+    assert_eq!(reaped, (true, "Ada\n".to_owned()), "{reaped:?}");
+}
+
 /// A spawn costs no more processes than `git worktree add` does: they are most of what a small
 /// tree costs.
 #[test]
