@@ -1,5 +1,7 @@
 """Measures worktree-spawn beside `git worktree add` in turn, several at a time (`xargs -P`), and, where
-they are in PATH, worktrunk (`wt`) and git-sprout (cargo install worktrunk git-sprout).
+they are in PATH or in the directory SPORE_PEERS, worktrunk (`wt`) and git-sprout:
+`cargo install --root DIR git-sprout`, `cargo install --root DIR --locked worktrunk`
+(`--version 0.67.0` with Rust 1.95), then SPORE_PEERS=DIR/bin.
 
 Each measurement has a fresh copy of the same image, mounted for it, with the repository's files warm;
 the repository is made here, the same bytes every time. Ratios are to git in turn on the same file system.
@@ -22,6 +24,9 @@ ENV = dict(
     GIT_AUTHOR_NAME="a", GIT_AUTHOR_EMAIL="a@example.org", GIT_AUTHOR_DATE="@0 +0000",
     GIT_COMMITTER_NAME="a", GIT_COMMITTER_EMAIL="a@example.org", GIT_COMMITTER_DATE="@0 +0000",
 )
+if "SPORE_PEERS" in ENV:
+    ENV["PATH"] += os.pathsep + ENV["SPORE_PEERS"]
+PEERS = [("worktrunk", "wt"), ("git-sprout", "git-sprout")]
 for name in [name for name in ENV if name.startswith("SPORE_")]:
     del ENV[name]
 
@@ -92,7 +97,7 @@ class Ground:
 
     def worktrunk(self, count):
         for n in range(count):
-            run("wt", "switch", "--create", f"w/{n}", "--no-cd", "--yes", cwd=self.app)
+            run("wt", "switch", "--create", f"w/{n}", "--base", "main", "--no-cd", "--yes", cwd=self.app)
 
     def sprout(self, count):
         os.makedirs(os.path.join(self.top, "trees"), exist_ok=True)
@@ -177,6 +182,26 @@ def pairs(ground, rounds):
     return statistics.median(git), statistics.median(ours), statistics.median(ratios)
 
 
+def peers():
+    """Those that are here, each with what it does; of the others it is said that they are not."""
+    makes = {"worktrunk": Ground.worktrunk, "git-sprout": Ground.sprout}
+    for name, command in PEERS:
+        if shutil.which(command, path=ENV["PATH"]):
+            yield name, makes[name]
+        else:
+            print(f"{name} ({command}) is neither in PATH nor in SPORE_PEERS: not measured", file=sys.stderr)
+
+
+def beside_peers(disk, count, files):
+    """A few trees by those who make one after the other, and by us."""
+    base = None
+    for name, make in [("git in turn", Ground.in_turn), *peers(), ("**worktree-spawn**", Ground.ours)]:
+        with disk.fresh() as ground:
+            seconds, _, taken = measure(lambda: make(ground, count), ground)
+        base = base or seconds
+        row(f"{disk.kind}, {count} trees of {files} files", name, f"{seconds:.2f} s, {taken >> 20} MiB", f"{seconds / base:.2f}", "")
+
+
 def row(*cells):
     print("| " + " | ".join(str(cell) for cell in cells) + " |", flush=True)
 
@@ -196,10 +221,6 @@ def large(disk, args):
     row("", "disk", f"{base_bytes >> 20} MiB", "1", "")
     best = base
     others = [(f"xargs -P {n}", lambda ground, n=n: ground.at_once(args.trees, n)) for n in args.processes]
-    if shutil.which("wt"):
-        others.append(("worktrunk", lambda ground: ground.worktrunk(args.trees)))
-    if shutil.which("git-sprout"):
-        others.append(("git-sprout", lambda ground: ground.sprout(args.trees)))
     for name, work in others:
         with disk.fresh() as ground:
             seconds, _, taken = measure(lambda: work(ground), ground)
@@ -221,6 +242,7 @@ def large(disk, args):
         times = [timed(lambda: run("worktree-spawn", "--list", "--json", cwd=ground.app)) for _ in range(3)]
         listed = statistics.median(times)
         row("", f"--list of {args.trees}, all dirty", f"{listed:.2f} s", "", against(listed, 1))
+    beside_peers(disk, args.peer_trees, args.files)
     with disk.fresh() as ground:
         git, ours, ratio = pairs(ground, 3)
     row(f"{kind}, 1 tree of {args.files} files", "worktree-spawn", f"{ours * 1000:.0f} ms to {git * 1000:.0f} ms", f"{ratio:.2f}", against(ratio, 1.0))
@@ -238,6 +260,7 @@ def small(disk):
         seconds, status, _ = measure(lambda: ground.ours(32), ground)
     row(f"{kind}, 32 trees of 300 files", "worktree-spawn", f"{seconds:.2f} s to {base:.2f} s", f"{seconds / base:.2f}", against(seconds / base, 1.0))
     row("", "first `git status`", f"{status * 1000:.0f} ms to {base_status * 1000:.0f} ms", f"{status / base_status:.2f}", "")
+    beside_peers(disk, 8, 300)
 
 
 def main():
@@ -246,6 +269,7 @@ def main():
     parser.add_argument("--files", type=int, default=40000)
     parser.add_argument("--size", type=int, default=4000, help="bytes of a file, on average")
     parser.add_argument("--trees", type=int, default=32)
+    parser.add_argument("--peer-trees", type=int, default=4, help="large trees that peers make")
     parser.add_argument("--processes", type=int, nargs="*", default=[os.cpu_count() * 2])
     parser.add_argument("--room", type=int, default=24, help="GiB of an image (sparse)")
     parser.add_argument("--what", choices=["all", "small", "large"], default="all")
