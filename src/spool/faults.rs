@@ -144,13 +144,17 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_that_fails_at_any_call_is_there_whole_or_not_at_all() {
-        for errno in ERRNOS {
+    fn a_batch_or_bundle_that_fails_at_any_call_is_there_whole_or_not_at_all() {
+        for (errno, bundle) in ERRNOS.into_iter().flat_map(|e| [(e, false), (e, true)]) {
             for k in 0.. {
                 let (dir, _spool, mailbox) = place();
                 let clock = Clock::Kernel;
+                let whole = clock.id();
                 let texts: Vec<_> = (0..3).map(|n| (clock.id(), n.to_string())).collect();
-                let send = || mailbox.deliver_batch(texts.clone(), &Post::default());
+                let send = || match bundle {
+                    true => mailbox.deliver_bundle(whole, &texts, &Post::default()),
+                    false => mailbox.deliver_batch(texts.clone(), &Post::default()),
+                };
                 let (sent, reached) = failing(k, errno, send);
                 let there = drain(&mailbox);
                 match sent {
@@ -160,30 +164,6 @@ mod tests {
                     Err(other) => panic!("call {k}: {other:?}"),
                 }
                 assert_eq!(count(&dir, "tmp"), 0, "call {k} left rubbish");
-                if !reached {
-                    break;
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_bundle_that_fails_at_any_call_is_there_whole_or_not_at_all() {
-        for errno in ERRNOS {
-            for k in 0.. {
-                let (_dir, _spool, mailbox) = place();
-                let clock = Clock::Kernel;
-                let whole = clock.id();
-                let texts: Vec<_> = (0..3).map(|n| (clock.id(), n.to_string())).collect();
-                let send = || mailbox.deliver_bundle(whole, &texts, &Post::default());
-                let (sent, reached) = failing(k, errno, send);
-                let there = drain(&mailbox);
-                match sent {
-                    Ok(count) => assert_eq!((count, there), (3, 3)),
-                    Err(Error::NotAccepted { .. }) => assert_eq!(there, 0, "call {k}"),
-                    Err(Error::Unconfirmed { .. }) => assert_eq!(there, 3),
-                    Err(other) => panic!("call {k}: {other:?}"),
-                }
                 if !reached {
                     break;
                 }
