@@ -514,13 +514,18 @@ impl Outbox {
         let mut listed = mailbox.list()?;
         // By lane, then by id: the order in which a mailbox gives them out.
         listed.sort_by_key(|entry| (entry.lane, entry.name.id));
+        let went = Went::read(mailbox.path());
         let mut waiting = 0;
         let mut bundles = BTreeMap::new();
         for batch in listed.chunks(WINDOW) {
-            let entries: Vec<&Entry> = batch.iter().collect();
+            let mut entries: Vec<&Entry> = batch.iter().collect();
+            // A message that was given up stays in its bundle, and is not to come all the same.
+            entries.retain(|entry| {
+                entry.bundle().is_none() || !matches!(mailbox.settled(entry.name.id), Ok(Some(_)))
+            });
             give(name, &packed(&mailbox, &entries)?)?;
             for entry in batch.iter().filter(|entry| !entry.held) {
-                waiting += 1;
+                waiting += usize::from(!went.has(entry));
                 match entry.bundle() {
                     None => mailbox.keep_copy(entry)?,
                     Some(bundle) => drop(bundles.insert(bundle, entry)),
@@ -531,7 +536,7 @@ impl Outbox {
         for entry in bundles.values() {
             mailbox.keep_copy(entry)?;
         }
-        Went::read(mailbox.path()).forget()?;
+        went.forget()?;
         Ok(waiting)
     }
 }

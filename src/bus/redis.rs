@@ -101,6 +101,19 @@ impl Redis {
         Ok(this)
     }
 
+    /// Whether what the server has just taken may not be in its file. On a full disk it takes what
+    /// came at once with the first failure, and says so only to those who ask after.
+    fn is_unwritten(&mut self) -> bool {
+        match redis::cmd("INFO")
+            .arg("persistence")
+            .query::<String>(&mut self.connection)
+        {
+            Ok(info) => info.contains("aof_last_write_status:err"),
+            // A user who may not ask is let go on.
+            Err(error) => error.is_io_error() || error.is_timeout(),
+        }
+    }
+
     fn wait_at_most(&mut self, time: Duration) -> Result<(), Error> {
         let set = |result: redis::RedisResult<()>| {
             result.map_err(|error| trouble(&self.bus, &error, time))
@@ -316,6 +329,14 @@ impl Transport for Redis {
             }),
             _ => None,
         };
+        if confirmed > 0 && self.is_unwritten() {
+            let why = Away::Full("it could not write what it took to its disk".to_owned());
+            let bus = self.bus.clone();
+            return Published {
+                confirmed: 0,
+                trouble: Some(Error::Away { bus, why }),
+            };
+        }
         Published { confirmed, trouble }
     }
 
