@@ -18,7 +18,7 @@
 //! | | files | Redis Streams | NATS JetStream | RabbitMQ (quorum) | Kafka |
 //! |---|---|---|---|---|---|
 //! | accepted means | file and name synced | reply to XADD | PubAck | confirm after fsync | `acks=all` |
-//! | the server is killed (`-9`) | — | nothing lost with `appendonly yes` | nothing lost | nothing lost | nothing lost |
+//! | the server is killed (`-9`) | — | nothing lost with `appendonly yes`, but for what it puts off writing (at most 2 s) while its disk still syncs; with `appendfsync always` nothing | nothing lost | nothing lost | nothing lost |
 //! | killed while a mailbox is made | — | made again | made again | with 3.10 its queue may never have a leader: mail waits in the outbox until somebody deletes the queue | made again |
 //! | its power is cut | nothing lost | last second, unless `appendfsync always` | up to 2 min, unless `sync_interval: always` | nothing lost | what other replicas do not have |
 //! | it comes back empty | — | noticed by a mark; sent again from the copies here | the same | the same | the same |
