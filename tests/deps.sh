@@ -13,6 +13,7 @@ need mandoc mandoc
 need mkfs.ext4 e2fsprogs
 need mkfs.xfs xfsprogs
 need mkfs.vfat dosfstools
+need lowntfs-3g ntfs-3g
 need losetup mount
 need script bsdutils
 need unshare util-linux

@@ -28,6 +28,9 @@ use crate::id::AgentName;
 const GROUP: &str = "spore";
 /// The longest message that a broker takes unless it is told otherwise.
 const LONGEST: usize = (1 << 20) - 1024;
+/// How much goes to the broker in one request: the client's own 16 KiB would be a round trip for
+/// every fifteen messages.
+const REQUEST: usize = LONGEST / 2;
 
 /// A connection to a Kafka cluster.
 pub(super) struct Kafka {
@@ -211,6 +214,7 @@ impl Kafka {
                 .with_client(&self.client)
                 .acks(Acks::All)
                 .idempotent(true)
+                .batch_size(REQUEST)
                 .linger(Duration::ZERO)
                 .max_block(PATIENCE)
                 .request_timeout(PATIENCE)
