@@ -77,19 +77,23 @@ def main():
     lines = "".join('{"n":%d,"pad":"%s"}\n' % (n, "x" * 1000) for n in range(MANY)).encode()
 
     def many(bus, url, native, fed=None):
-        """MANY messages of 1 KiB by one process, all confirmed: ours (from the outbox on disk) and the native one."""
-        begin = time.perf_counter()
-        subprocess.run([SEND, "--as", "bench", "--to", "many", "--create", "--batch", "--max", str(1 << 28), "--via", url],
-                       input=lines, env=env, stdout=subprocess.DEVNULL, check=True)
-        for _ in range(100):
-            if not subprocess.run(["spore-relay", "drain", "--via", url], env=env, stdout=subprocess.DEVNULL,
-                                  stderr=subprocess.DEVNULL).returncode:
-                break
-        else:
+        """MANY messages of 1 KiB by one process, all confirmed: ours (from the outbox on disk) and the native one. The
+        mailbox is there before, as is what the native one writes to."""
+        once([SEND, "--as", "bench", "--to", "many", "--create", "--via", url, "--require-bus", "-m", body], env)
+
+        def mine():
+            begin = time.perf_counter()
+            subprocess.run([SEND, "--as", "bench", "--to", "many", "--batch", "--max", str(1 << 28), "--via", url],
+                           input=lines, env=env, stdout=subprocess.DEVNULL, check=True)
+            for _ in range(100):
+                if not subprocess.run(["spore-relay", "drain", "--via", url], env=env, stdout=subprocess.DEVNULL,
+                                      stderr=subprocess.DEVNULL).returncode:
+                    return MANY / (time.perf_counter() - begin)
             sys.exit(f"{bus}: never drained")
-        mine = MANY / (time.perf_counter() - begin)
+
+        rate = statistics.median(mine() for _ in range(3))
         theirs = statistics.median(MANY / once(native, env)[0] * 1000 for _ in range(3))
-        rates.append((bus, mine, theirs))
+        rates.append((bus, rate, theirs))
 
     def ours(url):
         return [SEND, "--as", "bench", "--to", "box", "--create", "--via", url, "-m", body, "--require-bus"]
