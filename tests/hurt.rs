@@ -12,7 +12,7 @@
 //! | torn, empty | `spool::torn_files_are_never_handed_out`, `spool::of_a_bundle_that_is_torn_or_lies_nothing_is_handed_out` |
 //! | clocks | `spool::a_clock_that_steps_back_neither_loses_nor_repeats`, `spool::expiry_leaves_a_minute_for_clocks_that_differ`, `hurt::mail_of_1970_and_of_2106_is_mail` |
 //! | two of one pid, host and instant | `hurt::two_messages_of_one_name_are_one`, `spool::a_claim_of_a_dead_process_or_an_earlier_boot_is_taken_over_at_once` |
-//! | file systems without colon, links or exchange | `hurt::a_file_system_without_colons_and_links_carries_mail` (as root, vfat) |
+//! | file systems without colon, links or exchange; of user space | `hurt::a_file_system_without_colons_and_links_carries_mail` (as root, vfat), `hurt::a_file_system_in_user_space_carries_mail_and_is_looked_at_again` (as root, NTFS through FUSE) |
 //! | a directory that changes while it is read | `hurt::empty_is_said_of_no_mailbox_in_which_names_move` |
 //! | bytes that are no text | `send::a_body_keeps_its_bytes`, `spore::write::tests`, fuzz target `spore` |
 //! | terminal escapes | `recv::a_listing_cannot_be_steered_by_a_sender`, `hurt::a_terminal_sees_no_escapes_of_a_sender` |
@@ -453,30 +453,84 @@ fn a_file_system_without_colons_and_links_carries_mail() {
         skip("a_file_system_without_colons", why);
         return;
     }
-    let carried = std::panic::catch_unwind(|| {
-        let spool = Spool::open_or_create(&at.join("mail")).unwrap();
-        let (one, other) = (
-            spool.create(&"box".parse().unwrap()).unwrap(),
-            spool.create(&"other".parse().unwrap()).unwrap(),
-        );
-        let mut draft = one.draft(Lane::Normal, Clock::Kernel.id()).unwrap();
-        draft.write(b"to both\n").unwrap();
-        draft.deliver_to_all(&[&other], &Post::default()).unwrap();
-        one.deliver(
-            Clock::Kernel.id(),
-            b"urgent\n",
-            &Post {
-                lane: Lane::Urgent,
-                ..Post::default()
-            },
-        )
-        .unwrap();
-        let texts = (0..20).map(|n| (Clock::Kernel.id(), n.to_string()));
-        one.deliver_batch(texts, &Post::default()).unwrap();
-        (drain(&one), drain(&other))
-    });
+    let carried = std::panic::catch_unwind(|| carried(&at));
     assert!(run("umount", &[at.as_ref()]));
     assert_eq!(carried.unwrap(), (22, 1));
+}
+
+/// What two mailboxes below `at` hand out of 22 messages and one: a broadcast, lanes, a batch.
+fn carried(at: &Path) -> (usize, usize) {
+    let spool = Spool::open_or_create(&at.join("mail")).unwrap();
+    let (one, other) = (
+        spool.create(&"box".parse().unwrap()).unwrap(),
+        spool.create(&"other".parse().unwrap()).unwrap(),
+    );
+    let mut draft = one.draft(Lane::Normal, Clock::Kernel.id()).unwrap();
+    draft.write(b"to both\n").unwrap();
+    draft.deliver_to_all(&[&other], &Post::default()).unwrap();
+    one.deliver(
+        Clock::Kernel.id(),
+        b"urgent\n",
+        &Post {
+            lane: Lane::Urgent,
+            ..Post::default()
+        },
+    )
+    .unwrap();
+    let texts = (0..20).map(|n| (Clock::Kernel.id(), n.to_string()));
+    one.deliver_batch(texts, &Post::default()).unwrap();
+    (drain(&one), drain(&other))
+}
+
+#[test]
+fn a_file_system_in_user_space_carries_mail_and_is_looked_at_again() {
+    const TEST: &str = "a_file_system_in_user_space";
+    let dir = tempfile::tempdir().unwrap();
+    let (image, at) = (dir.path().join("image"), dir.path().join("at"));
+    fs::create_dir(&at).unwrap();
+    fs::File::create(&image).unwrap().set_len(32 << 20).unwrap();
+    let run = |program: &str, args: &[&str]| {
+        let ran = Command::new(program).args(args).output();
+        ran.is_ok_and(|ran| ran.status.success())
+    };
+    let (image, place) = (image.to_str().unwrap(), at.to_str().unwrap());
+    if !Path::new("/dev/fuse").exists() {
+        return skip(TEST, "this kernel has no FUSE");
+    }
+    if !run("mkntfs", &["-qF", image]) || !run("lowntfs-3g", &[image, place, "-o", "umask=0077"]) {
+        return skip(TEST, "it is mounted as root, with ntfs-3g");
+    }
+    let found = std::panic::catch_unwind(|| {
+        let carried = carried(&at);
+        let root = format!("{place}/swarm");
+        let tool = |program: &str, args: &[&str]| {
+            let mut tool = Command::new(program);
+            tool.args(["--root", &root, "--as", "box"]).args(args);
+            tool
+        };
+        let send = |args: &[&str]| {
+            let send = env!("CARGO_BIN_EXE_spore-send");
+            let sent = tool(send, &["--to", "box"]).args(args).output().unwrap();
+            assert_eq!(code(&sent), 0, "{}", err(&sent));
+        };
+        send(&["--create", "-m", "early"]);
+        let receive = env!("CARGO_BIN_EXE_spore-recv");
+        let early = tool(receive, &[]).output().unwrap();
+        let mut receive = tool(receive, &["--wait", "60s"]);
+        let waiting = std::thread::spawn(move || receive.output().unwrap());
+        // There is no inotify: it finds what comes while it waits by looking again.
+        std::thread::sleep(Duration::from_millis(500));
+        send(&["-m", "late"]);
+        let waited = waiting.join().unwrap();
+        (carried, out(&early), out(&waited) + &err(&waited))
+    });
+    assert!(run("umount", &[place]));
+    let (carried, early, late) = found.unwrap();
+    assert_eq!(carried, (22, 1));
+    assert!(
+        early.contains("early") && late.contains("late"),
+        "{early}{late}"
+    );
 }
 
 fn drain(mailbox: &Mailbox) -> usize {

@@ -481,7 +481,7 @@ impl Mailbox {
             return Err("another user's file");
         }
         // Messages are written with mode 0400: anything else is a file from elsewhere, linked in.
-        if stat.st_mode & 0o377 != 0 {
+        if stat.st_mode & 0o377 != 0 && sys::keeps_modes(file.as_fd()) {
             return Err("not written by spore-send: its mode is not 0400");
         }
         if stat.st_size as u64 != size {

@@ -312,6 +312,12 @@ pub(crate) fn fs_kind(fd: BorrowedFd<'_>) -> Sys<FsKind> {
     }
 }
 
+/// Whether a file has the mode that it was made with. Through FUSE or SMB, and on FAT or NTFS, it may
+/// have the one that the mount says.
+pub(crate) fn keeps_modes(fd: BorrowedFd<'_>) -> bool {
+    !matches!(fs_kind(fd), Ok(FsKind::Remote | FsKind::NoColon))
+}
+
 /// Sets both times of a name to now, and makes the file when it is not there.
 pub(crate) fn touch(at: BorrowedFd<'_>, name: &str) -> Sys<()> {
     gate("utimensat")?;
