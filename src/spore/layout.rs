@@ -195,7 +195,9 @@ impl Layout<'_> {
         let yaml =
             |line: &&str| blank(line) || line.starts_with([' ', '#', '-']) || line.contains(':');
         let inside = &inside[..length];
-        if !inside.iter().all(yaml) || !inside.iter().any(|line| header::line(line).is_some()) {
+        // A fence that opens there would hold what comes after it, were it kept as text.
+        let prose = !inside.iter().all(yaml) || !markdown::fences(inside).is_empty();
+        if prose || !inside.iter().any(|line| header::line(line).is_some()) {
             return 0;
         }
         for line in 1..=length {
@@ -207,17 +209,7 @@ impl Layout<'_> {
         }
         self.used[0] = true;
         self.used[length + 1] = true;
-        // A fence that opens in front matter is none.
-        let body = length + 2;
-        self.fences = markdown::fences(&self.lines[body..])
-            .into_iter()
-            .map(|fence| Fence {
-                open: fence.open + body,
-                close: fence.close + body,
-                ..fence
-            })
-            .collect();
-        body
+        length + 2
     }
 
     /// Headers under a heading that says metadata, and in the block under one that says signature.
