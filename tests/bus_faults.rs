@@ -440,6 +440,11 @@ fn soak() {
         .and_then(|n| n.parse().ok())
         .unwrap_or(40);
     let only = std::env::var("SPORE_SOAK_BUS").unwrap_or_default();
+    let known: Vec<&str> = KINDS.into_iter().map(scheme).collect();
+    assert!(
+        only.is_empty() || known.contains(&&*only),
+        "SPORE_SOAK_BUS={only}: none of {known:?}"
+    );
     for kind in KINDS {
         if !only.is_empty() && scheme(kind) != only {
             continue;
