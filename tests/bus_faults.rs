@@ -13,6 +13,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use super::place::feed;
 use super::send::{code, err, out};
 use super::servers::{self, KINDS, Kind, Server};
 
@@ -800,23 +801,11 @@ fn find(dir: &Path, end: &str) -> PathBuf {
 
 /// Sends lines as one batch.
 fn batch(field: &Field, lines: &str) -> Output {
-    let mut child = field
-        .command("spore-send")
-        .args([
-            "--as", "a", "--to", "b", "--create", "--batch", "--max", "16777216",
-        ])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(lines.as_bytes())
-        .unwrap();
-    child.wait_with_output().unwrap()
+    let mut send = field.command("spore-send");
+    send.args([
+        "--as", "a", "--to", "b", "--create", "--batch", "--max", "16777216",
+    ]);
+    feed(&mut send, lines)
 }
 
 fn files_in(field: &Field, part: &str) -> Vec<String> {
@@ -916,20 +905,9 @@ fn two_relays_at_once_send_everything_once_and_in_order() {
     let field = Field::new(&server.url());
     server.kill();
     let lines: String = (0..300).map(|n| format!("{{\"n\":{n}}}\n")).collect();
-    let mut child = field
-        .command("spore-send")
-        .args(["--as", "a", "--to", "b", "--create"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(lines.as_bytes())
-        .unwrap();
-    assert!(child.wait().unwrap().success());
+    let mut send = field.command("spore-send");
+    let sent = feed(send.args(["--as", "a", "--to", "b", "--create"]), &lines);
+    assert!(sent.status.success());
     server.run();
     let relays: Vec<Child> = (0..2)
         .map(|_| {
