@@ -514,7 +514,7 @@ impl Outbox {
         let mut listed = mailbox.list()?;
         // By lane, then by id: the order in which a mailbox gives them out.
         listed.sort_by_key(|entry| (entry.lane, entry.name.id));
-        let went = Went::read(mailbox.path());
+        let mut went = Went::read(mailbox.path());
         let mut waiting = 0;
         let mut bundles = BTreeMap::new();
         for batch in listed.chunks(WINDOW) {
@@ -546,6 +546,8 @@ impl Outbox {
 #[derive(Debug)]
 struct Went {
     file: PathBuf,
+    /// Whether the file is there: most sends meet no bundle, and have nothing to write or remove.
+    there: bool,
     /// The last message of each that went.
     to: BTreeMap<String, Id>,
     /// The last message of each.
@@ -557,13 +559,16 @@ struct Went {
 impl Went {
     fn read(mailbox: &Path) -> Went {
         let file = mailbox.join(".went");
-        let bytes = files::read_if_there(&file, 1 << 20).ok().flatten();
+        let read = files::read_if_there(&file, 1 << 20);
+        let there = !matches!(read, Ok(None));
+        let bytes = read.ok().flatten();
         let text = String::from_utf8_lossy(bytes.as_deref().unwrap_or_default()).into_owned();
         let pairs = text.lines().filter_map(|line| line.rsplit_once(' '));
         Went {
             to: pairs
                 .filter_map(|(bundle, id)| Some((bundle.to_owned(), id.parse().ok()?)))
                 .collect(),
+            there,
             file,
             ends: BTreeMap::new(),
             since: 0,
@@ -611,7 +616,7 @@ impl Went {
         }
     }
 
-    fn write(&self) -> Result<(), Error> {
+    fn write(&mut self) -> Result<(), Error> {
         if self.to.is_empty() {
             return self.forget();
         }
@@ -620,10 +625,15 @@ impl Went {
             .iter()
             .map(|(bundle, id)| format!("{bundle} {id}\n"));
         let text: String = lines.collect();
-        files::write_whole(&self.file, text.as_bytes()).map_err(Error::io(&self.file))
+        files::write_whole(&self.file, text.as_bytes()).map_err(Error::io(&self.file))?;
+        self.there = true;
+        Ok(())
     }
 
-    fn forget(&self) -> Result<(), Error> {
+    fn forget(&mut self) -> Result<(), Error> {
+        if !std::mem::take(&mut self.there) {
+            return Ok(());
+        }
         match std::fs::remove_file(&self.file) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(Error::io(&self.file)(error))
