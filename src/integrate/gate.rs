@@ -1,26 +1,29 @@
 //! Running a gate: a command line in the tree that is to be tested, with an end to its patience.
 //!
-//! A gate runs in a process group of its own, and its standard input is `gate.lock`, which it and
-//! its children hold as long as any of them lives. So a gate that hangs is ended with everything
-//! that it started, and one whose `swarm-merge` was killed is found and ended by the next.
+//! A gate runs in a session of its own, with `SPORE_GATE` and `SPORE_ROOT` in its environment. By
+//! these it and all that it started are found and ended: when it ended itself, when its time was
+//! over, and by the next `swarm-merge` when the one that ran it was killed. Only a process that left
+//! the session, its parents and its environment behind is not; nor, where there is no `/proc`, one
+//! that left the process group.
 
 use std::fs::{self, File};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::{Error, place};
-use crate::swarm::holder::Life;
+use crate::run::process::{self, Traces};
 use crate::swarm::{Holder, Root, files};
 
 /// How long a gate's processes have after SIGTERM.
 const GRACE: Duration = Duration::from_secs(2);
+/// The variable by which its processes are known; its value is the command line.
+const VARIABLE: &str = "SPORE_GATE";
 
 /// How a gate ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,8 +66,6 @@ pub struct Gate<'a> {
 /// # Errors
 /// [`Error::Signal`] when a signal told us to end; the gate was ended first.
 pub fn run(root: &Root, gate: &Gate<'_>) -> Result<Ended, Error> {
-    let lock = place(root, "gate.lock");
-    let held = files::lock(&lock).map_err(Error::at(&lock))?;
     let log = File::options()
         .append(true)
         .create(true)
@@ -72,20 +73,21 @@ pub fn run(root: &Root, gate: &Gate<'_>) -> Result<Ended, Error> {
         .map_err(Error::at(gate.log))?;
     let copy = log.try_clone().map_err(Error::at(gate.log))?;
     let told = Told::listen()?;
-    let mut child = Command::new("sh")
+    let mut command = Command::new("sh");
+    command
         .args(["-c", gate.line])
         .current_dir(gate.dir)
         .envs(gate.variables.iter().map(|(name, value)| (name, value)))
+        .env(VARIABLE, gate.line)
         .env("SPORE_ROOT", root.path())
-        .stdin(Stdio::from(held))
+        .stdin(Stdio::null())
         .stdout(log)
-        .stderr(copy)
-        .process_group(0)
-        .spawn()
-        .map_err(Error::at("sh"))?;
-    let holder = Holder::of(child.id());
+        .stderr(copy);
+    let mut child = process::spawn_in_session(&mut command, None).map_err(Error::at("sh"))?;
     let note = place(root, "gate.pid");
-    files::write_whole(&note, format!("{holder}\n").as_bytes()).map_err(Error::at(&note))?;
+    let leader = Holder::of(child.id());
+    // Without it, what a killed swarm-merge leaves is known by its environment alone.
+    drop(files::write_whole(&note, format!("{leader}\n").as_bytes()));
     let since = Instant::now();
     let mut pause = Duration::from_millis(2);
     let ended = loop {
@@ -102,7 +104,8 @@ pub fn run(root: &Root, gate: &Gate<'_>) -> Result<Ended, Error> {
         pause = (pause * 2).min(Duration::from_millis(50));
     };
     // Also after a good end: what it left behind would run on in a tree that changes under it.
-    end_group(child.id(), &lock);
+    // It is not waited for yet, so its number is nobody else's.
+    end(root, Some(child.id()));
     drop(child.wait());
     drop(fs::remove_file(&note));
     ended
@@ -116,65 +119,23 @@ fn ended(status: ExitStatus) -> Ended {
 }
 
 /// Ends the processes of a gate whose `swarm-merge` was killed. Under the lock of the merge.
-pub fn settle(root: &Root) -> Result<(), Error> {
-    let lock = place(root, "gate.lock");
+pub fn settle(root: &Root) {
     let note = place(root, "gate.pid");
-    if let Ok(text) = fs::read_to_string(&note) {
-        if let Ok(holder) = text.trim().parse::<Holder>()
-            && holder.boot == Holder::me().boot
-            && (holder.life() == Life::Alive || !is_free(&lock))
-        {
-            end_group(holder.pid, &lock);
-        }
-        drop(fs::remove_file(&note));
-    }
-    // One that was killed before it wrote the note.
-    for pid in holders(&lock) {
-        // Gone already, or not ours to end.
-        let _ = rustix::process::kill_process(pid, Signal::KILL);
-    }
-    Ok(())
+    let leader = fs::read_to_string(&note).ok();
+    let leader = leader.and_then(|text| text.trim().parse::<Holder>().ok());
+    // Also without a note: it may have been killed before it wrote one.
+    end(root, leader.as_ref().and_then(process::session));
+    drop(fs::remove_file(&note));
 }
 
-/// The processes whose standard input is `lock` (Linux; elsewhere none are seen).
-fn holders(lock: &Path) -> Vec<Pid> {
-    if !lock.exists() || is_free(lock) {
-        return Vec::new();
-    }
-    let lock = fs::canonicalize(lock).unwrap_or_else(|_| lock.to_owned());
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let pid = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok());
-        if fs::read_link(entry.path().join("fd/0")).is_ok_and(|path| path == lock) {
-            found.extend(pid.and_then(Pid::from_raw));
-        }
-    }
-    found
-}
-
-/// Ends a process group: asks, waits until nobody holds `lock` any more, then insists.
-fn end_group(leader: u32, lock: &Path) {
-    let pid = i32::try_from(leader).ok().and_then(Pid::from_raw);
-    let Some(pid) = pid else { return };
-    for (signal, patience) in [(Signal::TERM, GRACE), (Signal::KILL, GRACE)] {
-        if kill_process_group(pid, signal).is_err() {
-            return;
-        }
-        let since = Instant::now();
-        while since.elapsed() < patience {
-            if is_free(lock) {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-}
-
-fn is_free(lock: &Path) -> bool {
-    File::open(lock).is_ok_and(|file| file.try_lock().is_ok())
+/// Ends what belongs to the gates of `root`, and to the session of one.
+fn end(root: &Root, session: Option<u32>) {
+    let traces = Traces {
+        root: root.path(),
+        variable: (VARIABLE, None),
+        session,
+    };
+    traces.end(GRACE);
 }
 
 /// Signals that tell us to end, remembered as long as this lives.
@@ -213,6 +174,7 @@ impl Drop for Told {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::swarm::holder::Life;
     use crate::swarm::root::Options;
 
     fn ground() -> (tempfile::TempDir, Root) {
@@ -262,6 +224,5 @@ mod tests {
         let pid = fs::read_to_string(dir.path().join("pid")).unwrap();
         let holder = Holder::of(pid.trim().parse().unwrap());
         assert_eq!(holder.life(), Life::Dead);
-        assert!(is_free(&place(&root, "gate.lock")));
     }
 }

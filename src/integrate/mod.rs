@@ -12,7 +12,7 @@
 //! |---|---|---|
 //! | `lock`, held (flock) | a merge is under way; another one waits its turn or says so | — |
 //! | `tree/` | the worktree in which gates run; kept, so that caches stay warm | uses it |
-//! | `gate.lock`, held by the gate's processes | a gate runs | ends those processes first |
+//! | `gate.pid` | a gate runs | ends what is left of it first |
 //! | `landing.json` | the target is being moved to a commit whose tree passed | completes it if the target is there, and takes the checkout back if not |
 //! | `logs/` | what gates wrote, a file each | leaves them |
 //! | `reports/` | a report for each merge | leaves them |

@@ -153,7 +153,7 @@ pub fn integrate(
         false => Some(lock(root)?),
     };
     if !request.dry_run {
-        gate::settle(root)?;
+        gate::settle(root);
         settled.extend(land::settle(root, &git)?);
     }
     let into = target(&git, root, request.into.as_deref())?;
@@ -676,7 +676,6 @@ impl Engine<'_> {
             dir: &self.scratch.path,
             log: &log,
             variables: &[
-                ("SPORE_GATE", gate.to_owned()),
                 ("SPORE_TREE", tree.to_owned()),
                 ("SPORE_BRANCHES", branches.join(" ")),
             ],

@@ -8,13 +8,16 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::path::Path;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitOptions};
 
 use super::judge::Exit;
+use crate::swarm::Holder;
 
 /// One process, as `/proc` shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,26 +55,13 @@ pub fn become_reaper() {
     let _ = rustix::process::set_child_subreaper(Pid::from_raw(1));
 }
 
-/// Starts `command` in a session of its own, and in a control group by its `entrance` if there is
-/// one; its number.
+/// Starts `command` as [`spawn_in_session`] does; its number.
 ///
 /// # Errors
 /// [`Exit::NotStarted`] with the status that shells give.
 pub fn start(command: &mut Command, entrance: Option<File>) -> Result<u32, Exit> {
-    // SAFETY: setsid(2) and write(2) are async-signal-safe, and nothing else is done between fork
-    // and exec.
-    #[allow(unsafe_code)]
-    unsafe {
-        command.pre_exec(move || {
-            if let Some(entrance) = &entrance {
-                // One that may not come in is still held by its session.
-                let _ = rustix::io::write(entrance, b"0");
-            }
-            rustix::process::setsid().map(|_| ()).map_err(Into::into)
-        });
-    }
     let program = command.get_program().to_string_lossy().into_owned();
-    match command.spawn() {
+    match spawn_in_session(command, entrance) {
         Ok(child) => Ok(child.id()),
         Err(error) => {
             let status = match error.kind() {
@@ -85,6 +75,27 @@ pub fn start(command: &mut Command, entrance: Option<File>) -> Result<u32, Exit>
             ))
         }
     }
+}
+
+/// Starts `command` in a session of its own, and in a control group by its `entrance` if there is
+/// one.
+///
+/// # Errors
+/// Those of [`Command::spawn`].
+pub fn spawn_in_session(command: &mut Command, entrance: Option<File>) -> io::Result<Child> {
+    // SAFETY: setsid(2) and write(2) are async-signal-safe, and nothing else is done between fork
+    // and exec.
+    #[allow(unsafe_code)]
+    unsafe {
+        command.pre_exec(move || {
+            if let Some(entrance) = &entrance {
+                // One that may not come in is still held by its session.
+                let _ = rustix::io::write(entrance, b"0");
+            }
+            rustix::process::setsid().map(|_| ()).map_err(Into::into)
+        });
+    }
+    command.spawn()
 }
 
 /// Waits for all children that have ended, without blocking; how `main` ended, if it was among them,
@@ -285,30 +296,63 @@ pub fn end_descendants(main: u32, grace: Duration) -> (usize, usize) {
     end(&below_us, grace, &mut || drop(reap(main)))
 }
 
-/// Ends the processes of a run whose `agent-run` is dead: those with its name in their environment,
-/// those of the session that it began, and all below them.
-pub fn end_orphans(root: &str, run: &str, session: Option<u32>, grace: Duration) -> (usize, usize) {
-    let is_ours = |seen: &Seen| Some(seen.session) == session || is_marked(seen.pid, root, run);
-    end(&is_ours, grace, &mut || ())
+/// By what the processes of a command are known whose parent, which watched them, may be dead: a
+/// variable in their environment that names it, the session that it began, and all below those.
+/// Where there is no `/proc`, none are known, and only the session's first group is ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Traces<'a> {
+    /// `SPORE_ROOT` in their environment.
+    pub root: &'a Path,
+    /// Another variable there, and its value if not just any will do.
+    pub variable: (&'a str, Option<&'a str>),
+    /// Their session, see [`session`].
+    pub session: Option<u32>,
 }
 
-/// The living processes of a run whose `agent-run` is dead.
-pub fn orphans(root: &str, run: &str, session: Option<u32>) -> Vec<u32> {
-    living(&|seen| Some(seen.session) == session || is_marked(seen.pid, root, run))
+impl Traces<'_> {
+    /// Those that live.
+    pub fn living(&self) -> Vec<u32> {
+        living(&|seen| self.fit(seen))
+    }
+
+    /// Ends them: asks, waits for at most `grace`, then kills until nobody is left. How many there
+    /// were, and how many could not be ended.
+    pub fn end(&self, grace: Duration) -> (usize, usize) {
+        if let (Some(leader), None) = (self.session, look(std::process::id())) {
+            group(leader, Signal::KILL);
+        }
+        end(&|seen| self.fit(seen), grace, &mut || ())
+    }
+
+    fn fit(&self, seen: &Seen) -> bool {
+        if Some(seen.session) == self.session {
+            return true;
+        }
+        let Ok(environment) = fs::read(format!("/proc/{}/environ", seen.pid)) else {
+            return false;
+        };
+        let has = |name: &str, value: Option<&[u8]>| {
+            let mut variables = environment.split(|byte| *byte == 0);
+            variables.any(|variable| {
+                let rest = variable.strip_prefix(name.as_bytes());
+                rest.and_then(|rest| rest.strip_prefix(b"="))
+                    .is_some_and(|found| value.is_none_or(|value| value == found))
+            })
+        };
+        let (name, value) = self.variable;
+        has(name, value.map(str::as_bytes))
+            && has("SPORE_ROOT", Some(self.root.as_os_str().as_bytes()))
+    }
 }
 
-/// Whether a process was started with the name of the run in its environment.
-fn is_marked(pid: u32, root: &str, run: &str) -> bool {
-    let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else {
-        return false;
-    };
-    let has = |name: &str, value: &str| {
-        let wanted = format!("{name}={value}");
-        environment
-            .split(|byte| *byte == 0)
-            .any(|variable| variable == wanted.as_bytes())
-    };
-    has("SPORE_RUN", run) && has("SPORE_ROOT", root)
+/// The session that `leader` began, unless it was begun elsewhere or in another boot, or its number
+/// is another process's by now. As long as anybody is in a session, the kernel gives its number to
+/// nobody else.
+pub fn session(leader: &Holder) -> Option<u32> {
+    let now = Holder::of(leader.pid);
+    let here = (&now.boot, now.namespace) == (&leader.boot, leader.namespace);
+    let its_own = leader.start != 0 && (now.start == 0 || now.start == leader.start);
+    (here && its_own).then_some(leader.pid)
 }
 
 fn end(is_ours: &dyn Fn(&Seen) -> bool, grace: Duration, reap: &mut dyn FnMut()) -> (usize, usize) {
@@ -349,4 +393,34 @@ pub fn kill_all(main: u32) {
         send(pid, Signal::KILL);
     }
     send(main, Signal::KILL);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_believed_in_only_where_its_leader_was_that_very_process() {
+        let mut child = spawn_in_session(Command::new("sleep").arg("60"), None).unwrap();
+        let leader = Holder::of(child.id());
+        assert_eq!(session(&leader), Some(child.id()));
+        let wrong: [fn(&mut Holder); 4] = [
+            |leader| leader.boot = "ffffffff".to_owned(),
+            |leader| leader.namespace += 1,
+            |leader| leader.start += 1,
+            |leader| leader.start = 0,
+        ];
+        for change in wrong {
+            let mut other = leader.clone();
+            change(&mut other);
+            assert_eq!(session(&other), None, "{other}");
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(
+            session(&leader),
+            Some(child.id()),
+            "others may be left in it"
+        );
+    }
 }

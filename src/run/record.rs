@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Error;
 use super::judge::{self, Evidence, Exit, Work};
 use super::outcome::Outcome;
-use super::process;
+use super::process::{self, Traces};
 use super::told::Told;
 use crate::event::{Event, RunState, Signs, State, What};
 use crate::swarm::holder::Life;
@@ -51,6 +51,8 @@ pub struct Start {
     pub holder: String,
     /// The command's process, which is also its session; none before it is started.
     pub session: Option<u32>,
+    /// The same process as a [`Holder`], so that nobody takes another for it.
+    pub leader: Option<String>,
     /// The control group that they are in.
     pub cgroup: Option<PathBuf>,
     /// When, RFC 3339.
@@ -220,8 +222,16 @@ pub fn lost(journal: &Journal) -> Vec<(String, RunState)> {
 /// The processes of a lost run that still live.
 pub fn orphans(root: &Root, run: &str) -> Vec<u32> {
     let start = Directory::of(root, run).start();
-    let session = start.and_then(|start| start.session);
-    process::orphans(&root.path().to_string_lossy(), run, session)
+    traces(root, run, start.as_ref()).living()
+}
+
+fn traces<'a>(root: &'a Root, run: &'a str, start: Option<&Start>) -> Traces<'a> {
+    let leader = start.and_then(|start| start.leader.as_ref()?.parse().ok());
+    Traces {
+        root: root.path(),
+        variable: ("SPORE_RUN", Some(run)),
+        session: leader.as_ref().and_then(process::session),
+    }
 }
 
 /// Ends the processes of a lost run, judges what it left, and writes that down; its outcome, or none
@@ -237,8 +247,7 @@ pub fn settle(
 ) -> Result<Option<Outcome>, Error> {
     let directory = Directory::of(root, run);
     let start = directory.start().unwrap_or_default();
-    let (ended, _) =
-        process::end_orphans(&root.path().to_string_lossy(), run, start.session, grace);
+    let (ended, _) = traces(root, run, Some(&start)).end(grace);
     if let Some(group) = &start.cgroup {
         // Empty by now.
         drop(fs::remove_dir(group));

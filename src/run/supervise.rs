@@ -310,6 +310,7 @@ fn begin(
         base: mark.head.clone(),
         holder,
         session: None,
+        leader: None,
         cgroup: None,
         began_at,
     };
@@ -434,6 +435,7 @@ impl Run<'_> {
             Err(exit) => return Ok((exit, None, 0)),
         };
         self.start.session = Some(main);
+        self.start.leader = Some(Holder::of(main).to_string());
         self.start.cgroup = self.cgroup.as_ref().map(|group| group.path().to_owned());
         // From here on nothing that cannot be written may keep us from watching; without this, the
         // orphans of a killed agent-run are known by their environment alone.
