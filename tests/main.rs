@@ -13,6 +13,7 @@ mod documents;
 mod guard;
 mod histories;
 mod hurt;
+mod inside;
 mod merge;
 mod picture;
 mod place;

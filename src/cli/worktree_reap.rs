@@ -13,13 +13,14 @@ use crate::workspace::cache::{self, Cache};
 use crate::workspace::life::Processes;
 use crate::workspace::list::{self, Facts};
 use crate::workspace::reap::{self, Objection, Which};
-use crate::workspace::{Tree, settle, spawn};
+use crate::workspace::{Tree, restore, settle, spawn};
 
 const MANUAL: Manual = Manual {
     description: "\
 `worktree-reap` removes the worktrees of agents that are finished, and loses nothing. First everything
 in the tree becomes a commit under `refs/spore/salvage/AGENT/N`: committed, staged, changed and
-untracked files, the ignored ones that cannot be built again, and commits that only a reflog remembers.
+untracked files, the ignored ones that cannot be built again, and commits that only a reflog remembers;
+the same of each submodule, repository and worktree that stands in the tree, with its stashes.
 Then the directory goes, git's entry for it, the branch where it is landed, window, temporary files and
 claims; a mailbox in which nothing waits goes out of sight, and its agent out of the roster.
 
@@ -383,7 +384,7 @@ impl Args {
 
     fn restore(&self, root: &Root, config: &Config, reference: &str, out: &mut Out) -> Result {
         let request = request(config, Vec::new());
-        let restored = reap::restore(
+        let restored = restore::restore(
             root,
             reference,
             &spawn::Request {

@@ -93,10 +93,13 @@ fn in_cache(top: &Path, path: &Path) -> bool {
     path.ancestors()
         .skip(1)
         .filter(|dir| !dir.as_os_str().is_empty())
-        .any(|dir| {
-            let name = dir.file_name().unwrap_or_default().to_string_lossy();
-            CACHES.contains(&name.as_ref()) || top.join(dir).join("CACHEDIR.TAG").exists()
-        })
+        .any(|dir| is_cache(&top.join(dir)))
+}
+
+/// Whether a directory is called like a cache, or says that it is one.
+pub(super) fn is_cache(dir: &Path) -> bool {
+    let name = dir.file_name().unwrap_or_default().to_string_lossy();
+    CACHES.contains(&name.as_ref()) || dir.join("CACHEDIR.TAG").exists()
 }
 
 /// A cache directory of a tree.

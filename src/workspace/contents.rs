@@ -269,59 +269,58 @@ impl Ground<'_> {
         Ok(())
     }
 
-    /// Brings over, from the objects that are here, the submodules that the main checkout has.
+    /// Brings over, from the objects that are here, the submodules that the main checkout has, and
+    /// theirs.
     pub(super) fn submodules(&self, trees: &[Tree]) -> Result<(), Error> {
         let Some(main) = self.main() else {
             return Ok(());
         };
-        let here = Git::at(&main);
-        if !main.join(".gitmodules").exists() {
-            return Ok(());
-        }
-        let Some(listed) = here.ask(&[
-            "config",
-            "--file",
-            ".gitmodules",
-            "--get-regexp",
-            r"^submodule\..*\.path$",
-        ])?
-        else {
-            return Ok(());
-        };
-        for line in listed.lines() {
-            let Some((key, path)) = line.split_once(' ') else {
-                continue;
-            };
-            let name = key
-                .trim_start_matches("submodule.")
-                .trim_end_matches(".path");
-            let objects = self.repository.common_dir.join("modules").join(name);
-            if !objects.is_dir() {
-                continue;
-            }
-            let url = format!("submodule.{name}.url={}", objects.display());
-            for tree in trees.iter().filter(|tree| tree.path.join(path).is_dir()) {
-                tree.git().bytes(&[
-                    "-c",
-                    &url,
-                    "-c",
-                    "protocol.file.allow=always",
-                    "submodule",
-                    "--quiet",
-                    "update",
-                    "--init",
-                    "--",
-                    path,
-                ])?;
-                let origin = here.ask(&["config", "--get", &format!("submodule.{name}.url")])?;
-                if let Some(origin) = origin {
-                    let module = Git::at(tree.path.join(path));
-                    module.bytes(&["config", "remote.origin.url", &origin])?;
-                }
-            }
-        }
-        Ok(())
+        let tops: Vec<PathBuf> = trees.iter().map(|tree| tree.path.clone()).collect();
+        bring_submodules(&main, &self.repository.common_dir.join("modules"), &tops)
     }
+}
+
+/// Brings the submodules that are in `main`, with their git directories in `modules`, to the trees at
+/// `tops`.
+fn bring_submodules(main: &Path, modules: &Path, tops: &[PathBuf]) -> Result<(), Error> {
+    let here = Git::at(main);
+    if !main.join(".gitmodules").exists() {
+        return Ok(());
+    }
+    let list = ["config", "-z", "--file", ".gitmodules", "--get-regexp"];
+    let listed = here.ask(&[&list[..], &[r"^submodule\..*\.path$"]].concat())?;
+    for (key, path) in listed
+        .iter()
+        .flat_map(|listed| listed.split('\0'))
+        .filter_map(|entry| entry.split_once('\n'))
+    {
+        let name = key
+            .trim_start_matches("submodule.")
+            .trim_end_matches(".path");
+        let objects = modules.join(name);
+        let there: Vec<PathBuf> = tops
+            .iter()
+            .filter(|top| top.join(path).is_dir())
+            .cloned()
+            .collect();
+        if !objects.is_dir() || there.is_empty() {
+            continue;
+        }
+        let url = format!("submodule.{name}.url={}", objects.display());
+        let origin = here.ask(&["config", "--get", &format!("submodule.{name}.url")])?;
+        for top in &there {
+            let update = ["submodule", "--quiet", "update", "--init", "--", path];
+            let from = ["-c", &url, "-c", "protocol.file.allow=always"];
+            Git::at(top).bytes(&[&from[..], &update].concat())?;
+            if let Some(origin) = &origin {
+                let module = Git::at(top.join(path));
+                module.bytes(&["config", "remote.origin.url", origin])?;
+            }
+        }
+        let tops: Vec<PathBuf> = there.iter().map(|top| top.join(path)).collect();
+        bring_submodules(&main.join(path), &objects.join("modules"), &tops)?;
+    }
+    Ok(())
 }
 
 /// Whether files on this file system can share blocks, so that a copy takes no room.

@@ -60,6 +60,7 @@ pub mod merge;
 pub mod plan;
 pub mod progress;
 pub mod reap;
+pub mod restore;
 pub mod salvage;
 pub mod scan;
 pub mod seal;

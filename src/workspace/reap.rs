@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::life::{self, Processes};
 use super::salvage::{self, Saved};
-use super::{Error, Git, Tree, environment, journal, landed, list, merge, spawn};
+use super::{Error, Git, Tree, environment, journal, landed, list, merge};
 use crate::event::{Event, Phase, State, What};
 use crate::spool::{self, Host, Receiver, Spool};
 use crate::swarm::{Journal, Repository, Root, files};
@@ -414,6 +413,7 @@ impl Record {
         if !theirs {
             journal::remove_tree(&self.git_dir)?;
         }
+        self.forget_inside(&repository.common_dir.join("worktrees"))?;
         drop(fs::remove_dir(repository.common_dir.join("worktrees")));
         let branch_gone = self.delete_branch(repository)?;
         journal::remove_file(&environment::window(root, &self.agent))?;
@@ -423,6 +423,17 @@ impl Record {
         self.note_left(root)?;
         journal::remove_file(file)?;
         Ok((branch_gone, unread))
+    }
+
+    /// Removes git's entries for worktrees that somebody made inside this one: saved and gone with it.
+    fn forget_inside(&self, entries: &Path) -> Result<(), Error> {
+        for entry in fs::read_dir(entries).into_iter().flatten().flatten() {
+            let top = super::tree::top_of(&entry.path());
+            if top.is_some_and(|top| top.starts_with(&self.path) && !top.exists()) {
+                journal::remove_tree(&entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     /// Deletes the branch if it has landed, whatever was checked out in the tree at the end: an agent
@@ -526,140 +537,6 @@ impl Record {
         });
         environment::log_colours(root, &line)
     }
-}
-
-/// Work that was brought back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Restored {
-    /// The ref that it came from, in full.
-    pub reference: String,
-    /// The branch that was made for it.
-    pub branch: String,
-    /// The commit that the branch stands at.
-    pub commit: String,
-    /// The tree in which the files stand as they were, uncommitted; none where the agent of that
-    /// name has a tree already, and the branch holds them all.
-    pub tree: Option<Tree>,
-}
-
-/// Brings saved work back. Where the agent has no tree now, it gets one in which everything stands as
-/// it was, on a new branch `restored/AGENT/N` at its last commit; otherwise only that branch is made,
-/// with the files committed.
-///
-/// # Errors
-/// [`Error::Unknown`] with what there is.
-pub fn restore(root: &Root, reference: &str, request: &spawn::Request) -> Result<Restored, Error> {
-    let repository = root.repository().ok_or_else(Error::no_repository)?;
-    let git = Git::at(&repository.common_dir);
-    let all = git.text(&["for-each-ref", "--format=%(refname)", "refs/spore/salvage"])?;
-    let full = match reference.strip_prefix("refs/") {
-        Some(_) => reference.to_owned(),
-        None => format!("refs/spore/salvage/{reference}"),
-    };
-    if !all.lines().any(|name| name == full) {
-        let nearest = crate::id::nearest(&full, all.lines());
-        return Err(Error::Unknown {
-            what: "saved work",
-            name: reference.to_owned(),
-            nearest: nearest.into_iter().map(str::to_owned).collect(),
-        });
-    }
-    let short = full.trim_start_matches("refs/spore/salvage/").to_owned();
-    let snapshot = git.text(&["rev-parse", &format!("{full}^{{commit}}")])?;
-    let message = git.text(&["log", "-1", "--no-walk", "--format=%B", &snapshot])?;
-    let head = salvage::notes(&message, "Head").into_iter().next();
-    let agent = short.split('/').next().unwrap_or_default();
-    let taken = Tree::all(root)?
-        .iter()
-        .any(|tree| tree.identity.agent.as_str() == agent);
-    let branch = free_branch(&git, &short)?;
-    let head = match head.filter(|_| !taken && !root.worktrees().join(agent).exists()) {
-        Some(head) => head,
-        None => {
-            let line = format!("create refs/heads/{branch} {snapshot}\n");
-            git.feed(&["update-ref", "--stdin"], line.as_bytes())?;
-            return Ok(Restored {
-                reference: full,
-                branch,
-                commit: snapshot,
-                tree: None,
-            });
-        }
-    };
-    let request = spawn::Request {
-        wanted: vec![super::plan::Wanted {
-            agent: agent.parse().map_err(crate::swarm::Error::from)?,
-            tasks: Vec::new(),
-        }],
-        base: Some(head.clone()),
-        branch: branch.clone(),
-        max_behind: None,
-        setup: None,
-        ..request.clone()
-    };
-    let spawned = spawn::spawn(root, &request, &|_| ())?;
-    let mut tree = spawned
-        .trees
-        .into_iter()
-        .next()
-        .ok_or_else(Error::no_repository)?;
-    if let Some(base) = salvage::notes(&message, "Base").into_iter().next() {
-        tree.notes.base = base;
-        tree.notes.write(&tree.git_dir)?;
-    }
-    let here = tree.git();
-    let differs = here.bytes(&["diff-tree", "-r", "-z", "--name-only", &head, &snapshot])?;
-    if !differs.is_empty() {
-        let args = [
-            "restore",
-            "--source",
-            &snapshot,
-            "--worktree",
-            "--pathspec-from-file=-",
-            "--pathspec-file-nul",
-            "--ignore-skip-worktree-bits",
-        ];
-        here.literal().feed(&args, &differs)?;
-    }
-    for exact in salvage::notes(&message, "Exact") {
-        let listed = here.bytes(&["ls-tree", "-r", "-z", "--full-tree", &exact])?;
-        for line in listed
-            .split(|byte| *byte == 0)
-            .filter(|line| !line.is_empty())
-        {
-            let mut parts = line.splitn(2, |byte| *byte == b'\t');
-            let about = String::from_utf8_lossy(parts.next().unwrap_or_default()).into_owned();
-            let path = tree.path.join(std::ffi::OsStr::from_bytes(
-                parts.next().unwrap_or_default(),
-            ));
-            let oid = about.rsplit(' ').next().unwrap_or_default().to_owned();
-            let bytes = here.bytes(&["cat-file", "blob", &oid])?;
-            fs::write(&path, bytes).map_err(Error::at(path))?;
-        }
-    }
-    Ok(Restored {
-        reference: full,
-        branch,
-        commit: head,
-        tree: Some(tree),
-    })
-}
-
-/// A branch name that is free.
-fn free_branch(git: &Git, short: &str) -> Result<String, Error> {
-    for n in 0..100 {
-        let branch = match n {
-            0 => format!("restored/{short}"),
-            n => format!("restored/{short}-{n}"),
-        };
-        let full = format!("refs/heads/{branch}");
-        if git.ask(&["show-ref", "--verify", "-q", &full])?.is_none() {
-            return Ok(branch);
-        }
-    }
-    Err(Error::Taken(vec![format!(
-        "branches restored/{short} to restored/{short}-99 exist"
-    )]))
 }
 
 /// Removes caches, the longest unused first, until `enough` says so; gives those that went. In each

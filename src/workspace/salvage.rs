@@ -8,19 +8,21 @@
 //! | `Spore-Head` | what was checked out | unless nothing was ever committed |
 //! | `Spore-Staged` | what was staged | where the file says something else by now |
 //! | `Spore-Exact` | the very bytes of files that a filter stores differently | line endings, `clean` filters |
-//! | `Spore-Inner` | a repository inside the tree, saved in the same way, and where it stood | nested repositories, submodules with work |
+//! | `Spore-Inner` | something inside the tree, saved in the same way, and where it stood | repositories, submodules with work, a broken `.git` |
 //! | `Spore-Loose` | commits that only a reflog or a bisect, merge, rebase remembers | after `reset`, `amend`, on a detached HEAD |
 //!
 //! `Spore-Branch` and `Spore-Base` say which branch it was and what it began at. Nothing in the tree
 //! changes: the index is a copy, so a leftover `index.lock` is no hindrance.
 
-use std::collections::BTreeSet;
-use std::ffi::{OsStr, OsString};
+mod nested;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::git::checked;
 use super::{Error, Git, Tree, cache, journal, merge};
 use crate::swarm::Root;
 
@@ -59,6 +61,7 @@ pub fn save(root: &Root, tree: &Tree, keep: &[String]) -> Result<Saved, Error> {
         git_dir: tree.git_dir.clone(),
         main: main_top(common),
         is_clone: tree.is_clone(),
+        elsewhere: None,
         say: format!(
             "salvage of {agent}\n\nSpore-Branch: {}\nSpore-Base: {}\n",
             tree.identity.branch.as_deref().unwrap_or_default(),
@@ -98,6 +101,8 @@ struct Place {
     git_dir: PathBuf,
     main: Option<PathBuf>,
     is_clone: bool,
+    /// Refs below this are of what is somewhere else too, and need not be saved.
+    elsewhere: Option<&'static str>,
     say: String,
 }
 
@@ -105,10 +110,9 @@ struct Snapshot {
     commit: String,
     files: usize,
     head: Option<String>,
+    /// Whether it says anything that is not `elsewhere`.
+    needed: bool,
 }
-
-/// How deep repositories may stand in each other.
-const DEPTH: u32 = 8;
 
 impl Place {
     fn snapshot(
@@ -154,10 +158,12 @@ impl Place {
             }
         }
         for (path, commit) in inner {
-            note("Inner", &format!("{commit} {}", path.display()));
+            note("Inner", &format!("{commit} {}", in_a_line(&path)));
             parents.push(commit);
         }
-        for commit in self.loose(&parents, branch)? {
+        let elsewhere = self.elsewhere()?;
+        let known = [&parents[..], &elsewhere].concat();
+        for commit in self.loose(&known, branch)? {
             note("Loose", &commit);
             parents.push(commit);
         }
@@ -173,11 +179,39 @@ impl Place {
                     .bytes(&["ls-tree", "-r", "-z", "--name-only", &whole])?,
             ),
         };
+        let is_plain = parents.len() == head.iter().len() && files == 0;
         Ok(Snapshot {
             commit: self.commit(&whole, &parents, &say, false)?,
             files,
+            needed: !is_plain || self.is_new(head.as_deref(), &elsewhere)?,
             head,
         })
+    }
+
+    /// The commits of the refs that are somewhere else too.
+    fn elsewhere(&self) -> Result<Vec<String>, Error> {
+        let Some(below) = self.elsewhere else {
+            return Ok(Vec::new());
+        };
+        let listed = ["for-each-ref", "--format=%(objectname)", below];
+        let listed = self.git.text(&listed)?;
+        Ok(listed.lines().map(str::to_owned).collect())
+    }
+
+    /// Whether what is checked out is nowhere else.
+    fn is_new(&self, head: Option<&str>, elsewhere: &[String]) -> Result<bool, Error> {
+        if self.elsewhere.is_none() {
+            return Ok(true);
+        }
+        let Some(head) = head else {
+            return Ok(false);
+        };
+        let mut asked = format!("{head}\n");
+        elsewhere
+            .iter()
+            .for_each(|oid| asked.push_str(&format!("^{oid}\n")));
+        let missing = ["rev-list", "-n", "1", "--stdin"];
+        Ok(!self.git.feed(&missing, asked.as_bytes())?.is_empty())
     }
 
     /// Writes the trees, through a copy of the index.
@@ -190,7 +224,8 @@ impl Place {
     ) -> Result<Written, Error> {
         self.copy_index(scratch)?;
         let aside = self.git.with_index(scratch);
-        let staged = aside.ask(&["write-tree"])?;
+        let entries = aside.bytes(&["ls-files", "-s", "-z"])?;
+        let staged = self.staged(&aside, &entries, scratch)?;
         if !self.is_there {
             let whole = match &staged {
                 Some(staged) => staged.clone(),
@@ -200,51 +235,143 @@ impl Place {
                 staged,
                 whole,
                 exact: None,
-                inner: Vec::new(),
+                inner: self.save_modules(&BTreeSet::new(), keep, depth)?,
             });
         }
         self.unhide(&aside)?;
-        let add = [
-            "-c",
-            "advice.addEmbeddedRepo=false",
-            "add",
-            "-A",
-            "--sparse",
-            "--",
-            ".",
-        ];
-        let mut unborn = Vec::new();
-        if let Err(error) = aside.bytes(&add) {
-            // git adds nothing at all where a repository without a commit stands inside.
-            unborn = self.unborn()?;
-            if unborn.is_empty() {
+        let nested = self.nested(&entries)?;
+        let apart: Vec<&[u8]> = nested
+            .iter()
+            .filter(|nested| nested.apart)
+            .map(|nested| nested.path.as_os_str().as_bytes())
+            .collect();
+        let is_apart = |path: &[u8]| {
+            // What follows the last NUL of a list.
+            if path.is_empty() {
+                return true;
+            }
+            let below = |dir: &&[u8]| path.strip_prefix(*dir).is_some_and(is_within);
+            apart.iter().any(below)
+        };
+        let mut what = b".".to_vec();
+        for path in &apart {
+            what.extend_from_slice(b"\0:(top,exclude,literal)");
+            what.extend_from_slice(path);
+        }
+        let from = ["--pathspec-from-file=-", "--pathspec-file-nul"];
+        let add = [PLAIN, &["add", "-A", "--sparse"], &from].concat();
+        let mut raw = false;
+        if let Err(error) = aside.feed(&add, &what) {
+            // A filter that fails, for instance: the bytes as they are.
+            let list = ["ls-files", "-z", "-c", "-o", "--exclude-standard"];
+            let listed = aside.bytes(&list)?;
+            let paths = listed.split(|byte| *byte == 0);
+            let paths: BTreeSet<&[u8]> = paths.filter(|path| !is_apart(path)).collect();
+            let paths: Vec<&[u8]> = paths.into_iter().collect();
+            let added = self.add_raw(&aside, &paths);
+            let left = aside.bytes(&["ls-files", "-z", "-o", "--exclude-standard"])?;
+            // A name that git takes from nobody is passed over without a word.
+            if added.is_err() || left.split(|byte| *byte == 0).any(|path| !is_apart(path)) {
                 return Err(error);
             }
-            let others = unborn.iter().map(|path| {
-                let mut exclude = OsString::from(":(top,exclude,literal)");
-                exclude.push(path);
-                exclude
-            });
-            let args = add.iter().map(OsString::from).chain(others);
-            let output = aside.command(args).output();
-            checked(&add, output.map_err(Error::at(&self.top))?)?;
+            raw = true;
         }
-        let ignored = cache::ignored_work(&self.git, &self.top, self.main.as_deref(), keep)?;
+        let mut ignored = cache::ignored_work(&self.git, &self.top, self.main.as_deref(), keep)?;
+        ignored.retain(|path| !is_apart(path));
         if !ignored.is_empty() {
-            aside.feed(
-                &["update-index", "--add", "-z", "--stdin"],
-                &ignored.join(&0),
-            )?;
+            let args = [PLAIN, &["update-index", "--add", "-z", "--stdin"]].concat();
+            if let Err(error) = aside.feed(&args, &ignored.join(&0)) {
+                let paths: Vec<&[u8]> = ignored.iter().map(Vec::as_slice).collect();
+                self.add_raw(&aside, &paths).map_err(|_| error)?;
+                raw = true;
+            }
         }
-        let inner = self.inner(&aside, unborn, keep, depth)?;
+        let inner = self.save_nested(&aside, &nested, keep, depth)?;
         let whole = aside.text(&["write-tree"])?;
-        let exact = self.exact(&aside, head, scratch)?;
+        let exact = self.exact(&aside, head, scratch, raw)?;
         Ok(Written {
             staged,
             whole,
             exact,
             inner,
         })
+    }
+
+    /// What is staged; of files in conflict, our side.
+    fn staged(&self, aside: &Git, entries: &[u8], scratch: &Path) -> Result<Option<String>, Error> {
+        if let Some(tree) = aside.ask(&["write-tree"])? {
+            return Ok(Some(tree));
+        }
+        let mut settled = BTreeMap::new();
+        for entry in entries.split(|byte| *byte == 0) {
+            let mut parts = entry.splitn(2, |byte| *byte == b'\t');
+            let (Some(about), Some(path)) = (parts.next(), parts.next()) else {
+                continue;
+            };
+            let (about, stage) = about.split_at(about.len().saturating_sub(2));
+            if !settled.contains_key(path) || stage == b" 2" {
+                settled.insert(path, about);
+            }
+        }
+        let mut lines = Vec::new();
+        for (path, about) in settled {
+            lines.extend_from_slice(&[about, b"\t", path, b"\0"].concat());
+        }
+        // Something of it may be gone for good.
+        Ok(self.tree_of(&lines, scratch).ok())
+    }
+
+    /// The tree of these entries, in the form of `update-index --index-info`.
+    fn tree_of(&self, lines: &[u8], scratch: &Path) -> Result<String, Error> {
+        let second = scratch.with_extension("second");
+        journal::remove_file(&second)?;
+        let aside = self.git.with_index(&second);
+        let tree = aside
+            .feed(&["update-index", "-z", "--index-info"], lines)
+            .and_then(|_| aside.text(&["write-tree"]));
+        journal::remove_file(&second)?;
+        journal::remove_file(&lock_of(&second))?;
+        tree
+    }
+
+    /// Adds files as they are, without any filter; takes out those that are gone.
+    fn add_raw(&self, aside: &Git, paths: &[&[u8]]) -> Result<(), Error> {
+        let (mut files, mut lines) = (Vec::new(), Vec::new());
+        let mut entry = |mode: &str, oid: &str, path: &[u8]| {
+            lines.extend_from_slice(format!("{mode} {oid}\t").as_bytes());
+            lines.extend_from_slice(path);
+            lines.push(0);
+        };
+        let null = "0".repeat(
+            self.git
+                .text(&["hash-object", "-t", "tree", "/dev/null"])?
+                .len(),
+        );
+        for path in paths.iter().filter(|path| !path.is_empty()) {
+            let file = self.top.join(OsStr::from_bytes(path));
+            match fs::symlink_metadata(&file) {
+                Ok(meta) if meta.is_symlink() => {
+                    let target = fs::read_link(&file).map_err(Error::at(&file))?;
+                    let args = ["hash-object", "-w", "--stdin"];
+                    let oid = self.git.feed(&args, target.as_os_str().as_bytes())?;
+                    entry("120000", String::from_utf8_lossy(&oid).trim(), path);
+                }
+                Ok(meta) if meta.is_file() => {
+                    let is_program = meta.permissions().mode() & 0o100 != 0;
+                    files.push((if is_program { "100755" } else { "100644" }, *path));
+                }
+                Ok(_) => {}
+                Err(_) => entry("0", &null, path),
+            }
+        }
+        let asked: Vec<u8> = files.iter().flat_map(|(_, path)| quoted(path)).collect();
+        let raw = ["hash-object", "-w", "--no-filters", "--stdin-paths"];
+        let said = self.git.feed(&raw, &asked)?;
+        for ((mode, path), oid) in files.iter().zip(String::from_utf8_lossy(&said).lines()) {
+            entry(mode, oid, path);
+        }
+        let args = ["update-index", "-z", "--index-info"];
+        aside.feed(&args, &lines).map(drop)
     }
 
     /// A copy of the index, with its time, which tells git which files may have changed in the second
@@ -286,112 +413,13 @@ impl Place {
         Ok(())
     }
 
-    /// Repositories inside the tree in which nothing was ever committed.
-    fn unborn(&self) -> Result<Vec<PathBuf>, Error> {
-        let listed = ["ls-files", "-z", "--others", "--exclude-standard"];
-        let listed = self.git.bytes(&listed)?;
-        // git does not look into a repository: it stands for all that is in it.
-        let nested = listed
-            .split(|byte| *byte == 0)
-            .filter_map(|path| path.strip_suffix(b"/"));
-        let mut found = Vec::new();
-        for path in nested {
-            let path = PathBuf::from(OsStr::from_bytes(path));
-            let top = self.top.join(&path);
-            if top.join(".git").exists() && merge::commit_of(&Git::at(top), "HEAD")?.is_none() {
-                found.push(path);
-            }
-        }
-        Ok(found)
-    }
-
-    /// Repositories inside the tree, of which git stores a mere commit id or, where they are `unborn`,
-    /// nothing: each saved in the same way, unless it is a submodule without work of its own.
-    fn inner(
-        &self,
-        aside: &Git,
-        unborn: Vec<PathBuf>,
-        keep: &[String],
-        depth: u32,
-    ) -> Result<Vec<(PathBuf, String)>, Error> {
-        let staged = aside.bytes(&["ls-files", "-s", "-z"])?;
-        let links = staged
-            .split(|byte| *byte == 0)
-            .filter(|e| e.starts_with(b"160000 "));
-        let links = links.map(|link| {
-            let path = link.splitn(2, |byte| *byte == b'\t').nth(1);
-            PathBuf::from(OsStr::from_bytes(path.unwrap_or_default()))
-        });
-        let mut found = Vec::new();
-        for path in links.chain(unborn) {
-            let top = self.top.join(&path);
-            if !top.join(".git").exists() {
-                continue;
-            }
-            let here = Git::at(&top).unguarded().durable();
-            let Some(git_dir) = here.ask(&["rev-parse", "--absolute-git-dir"])? else {
-                return Err(Error::Refused {
-                    what: format!(
-                        "{top:?} has a .git that git cannot read: its content could not be saved"
-                    ),
-                    hint: format!("rm -r {}", top.join(".git").display()),
-                });
-            };
-            let git_dir = PathBuf::from(git_dir);
-            let clean = here
-                .ask(&["status", "--porcelain"])?
-                .is_some_and(|said| said.is_empty());
-            let published = here.ask(&[
-                "rev-list",
-                "-n",
-                "1",
-                "HEAD",
-                "--branches",
-                "--not",
-                "--remotes",
-            ])?;
-            if clean
-                && published.is_some_and(|commit| commit.is_empty())
-                && !git_dir.starts_with(&top)
-            {
-                continue;
-            }
-            if depth == DEPTH {
-                return Err(Error::Refused {
-                    what: format!("{top:?}: repositories stand too deep in each other"),
-                    hint: "move it away first".to_owned(),
-                });
-            }
-            let place = Place {
-                git: Git::of_tree(&git_dir, &top).unguarded().durable(),
-                main: None,
-                is_there: true,
-                is_clone: true,
-                say: format!("salvage of {}\n\n", path.display()),
-                git_dir: git_dir.clone(),
-                top,
-            };
-            let commit = place.snapshot(keep, None, depth + 1)?.commit;
-            let common =
-                self.git
-                    .text(&["rev-parse", "--path-format=absolute", "--git-common-dir"])?;
-            import(
-                &self.git,
-                Path::new(&common),
-                &git_dir.join("objects"),
-                &commit,
-            )?;
-            found.push((path, commit));
-        }
-        Ok(found)
-    }
-
     /// A tree of those changed files whose bytes git stores differently.
     fn exact(
         &self,
         aside: &Git,
         head: Option<&str>,
         scratch: &Path,
+        as_they_are: bool,
     ) -> Result<Option<String>, Error> {
         let empty = self.git.text(&["hash-object", "-t", "tree", "/dev/null"])?;
         let changed = [
@@ -426,7 +454,7 @@ impl Place {
         let differs: Vec<_> = files
             .into_iter()
             .zip(raw)
-            .filter(|((_, oid, _), raw)| oid != raw)
+            .filter(|((_, oid, _), raw)| as_they_are || oid != raw)
             .map(|(file, _)| file)
             .collect();
         if differs.is_empty() {
@@ -442,15 +470,7 @@ impl Place {
             lines.extend_from_slice(path);
             lines.push(0);
         }
-        let second = scratch.with_extension("exact");
-        journal::remove_file(&second)?;
-        let aside = self.git.with_index(&second);
-        let tree = aside
-            .feed(&["update-index", "-z", "--index-info"], &lines)
-            .and_then(|_| aside.text(&["write-tree"]));
-        journal::remove_file(&second)?;
-        journal::remove_file(&lock_of(&second))?;
-        tree.map(Some)
+        self.tree_of(&lines, scratch).map(Some)
     }
 
     /// Commits that nothing but this tree remembers and that `known` do not lead to.
@@ -461,6 +481,17 @@ impl Place {
             candidates.extend(said.split_ascii_whitespace().map(str::to_owned));
         };
         add(self.git.ask(&["log", "-g", "--format=%H", "HEAD", "--"])?);
+        if self.is_clone {
+            // The stashes among them.
+            let all = [
+                "rev-list",
+                "--no-walk",
+                "--ignore-missing",
+                "--all",
+                "--reflog",
+            ];
+            add(self.git.ask(&all)?);
+        }
         if let Some(branch) = branch {
             let branch = format!("refs/heads/{branch}");
             add(self.git.ask(&["log", "-g", "--format=%H", &branch, "--"])?);
@@ -561,6 +592,7 @@ pub(super) fn snapshot_of_main(common: &Path, top: &Path) -> Result<String, Erro
         git_dir: common.to_owned(),
         main: None,
         is_clone: false,
+        elsewhere: None,
         say: String::new(),
     };
     let scratch = common.join(format!("spore-seal-{}", std::process::id()));
@@ -575,6 +607,35 @@ pub(super) fn snapshot_of_main(common: &Path, top: &Path) -> Result<String, Erro
     place.commit(&whole?, &head, "the main checkout when it was sealed", true)
 }
 
+/// A path as it is, or quoted where that would not be one line of text.
+fn in_a_line(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    match path.to_str().is_none() || text.contains(char::is_control) || text.starts_with('"') {
+        true => format!("{path:?}"),
+        false => text.into_owned(),
+    }
+}
+
+/// Whether what is left of a path after that of a directory is the directory or something in it.
+fn is_within(rest: &[u8]) -> bool {
+    rest.is_empty() || rest.starts_with(b"/")
+}
+
+/// So that git neither trusts what may not be true of files (that time and size tell whether one was
+/// changed, that somebody watches them) nor refuses some for the sake of other systems.
+const PLAIN: &[&str] = &[
+    "-c",
+    "core.trustctime=true",
+    "-c",
+    "core.checkStat=default",
+    "-c",
+    "core.fsmonitor=false",
+    "-c",
+    "core.safecrlf=false",
+    "-c",
+    "advice.addEmbeddedRepo=false",
+];
+
 /// The trees that were written.
 struct Written {
     staged: Option<String>,
@@ -583,7 +644,12 @@ struct Written {
     inner: Vec<(PathBuf, String)>,
 }
 
-/// Brings a commit and all that it needs from another object store into the repository.
+/// Brings a commit and all that it needs from another object store into the repository of `git`.
+pub(super) fn fetch(git: &Git, objects: &Path, commit: &str) -> Result<(), Error> {
+    let common = git.text(&["rev-parse", "--path-format=absolute", "--git-common-dir"])?;
+    import(git, Path::new(&common), objects, commit)
+}
+
 fn import(git: &Git, common: &Path, objects: &Path, commit: &str) -> Result<(), Error> {
     let pack = common.join("objects/pack/pack").display().to_string();
     let known = git.text(&["for-each-ref", "--format=%(objectname)"])?;
@@ -601,7 +667,7 @@ fn lock_of(index: &Path) -> PathBuf {
 }
 
 /// A path as a line that git reads: quoted where it would be misread.
-fn quoted(path: &[u8]) -> Vec<u8> {
+pub(super) fn quoted(path: &[u8]) -> Vec<u8> {
     let mut line = Vec::with_capacity(path.len() + 1);
     if path.starts_with(b"\"") || path.contains(&b'\n') {
         line.push(b'"');
