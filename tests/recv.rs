@@ -111,9 +111,7 @@ fn a_command_that_takes_longer_than_the_lease_keeps_its_message() {
     post(&swarm, "long");
     let mut busy = swarm
         .command("spore-recv")
-        .args([
-            "--as", "kiro-1", "--lease", "200ms", "--exec", "sleep", "0.7",
-        ])
+        .args(["--as", "kiro-1", "--lease", "1s", "--exec", "sleep", "2.5"])
         .spawn()
         .unwrap();
     let begun = Instant::now();

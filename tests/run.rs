@@ -763,6 +763,31 @@ fn a_lock_that_a_killed_git_left_does_not_keep_work_from_being_harvested() {
 }
 
 #[test]
+fn a_lock_that_was_left_in_the_tree_of_a_killed_agent_run_keeps_nobody_from_working_there() {
+    let place = Place::new();
+    let git_dir = place.top.join("app/.git");
+    // As a git that was killed in `commit` leaves them: on the index, the HEAD and the branch.
+    let branch = place.sh("cd app.swarm/wt/a1 && git symbolic-ref HEAD");
+    let locks = [
+        git_dir.join("worktrees/a1/index.lock"),
+        git_dir.join("worktrees/a1/HEAD.lock"),
+        git_dir.join(format!("{}.lock", branch.trim())),
+    ];
+    let foreign = git_dir.join("refs/heads/main.lock");
+    let mut child = place.start(&[], "write started x; hang", "started");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    for lock in locks.iter().chain([&foreign]) {
+        std::fs::write(lock, "").unwrap();
+    }
+    let (outcome, error) = place.run(&["--grace", "200ms"], "work; commit", "again");
+    assert!(error.contains("settled a1-1"), "{error}");
+    assert_eq!(outcome.commits, 1, "{outcome:?}");
+    assert!(locks.iter().all(|lock| !lock.exists()));
+    assert!(foreign.exists(), "it is not of this tree");
+}
+
+#[test]
 fn death_is_seen_within_a_second_and_silence_when_it_has_lasted() {
     let place = Place::new();
     // The best of some tries: others build on this machine too.

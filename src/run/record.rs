@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,7 @@ use crate::event::{Event, RunState, Signs, State, What};
 use crate::swarm::holder::Life;
 use crate::swarm::{Holder, Journal, Root, files, journal};
 use crate::workspace::progress::{Mark, Progress};
-use crate::workspace::{self, Tree};
+use crate::workspace::{self, Tree, locks};
 
 /// How long a hand-over may be that the next try is told, in bytes.
 const HANDOVER_LIMIT: usize = 16 * 1024;
@@ -251,6 +251,10 @@ pub fn settle(
     if let Some(group) = &start.cgroup {
         // Empty by now.
         drop(fs::remove_dir(group));
+    }
+    if let (Some(tree), Ok(began)) = (tree, known.since.parse::<jiff::Timestamp>()) {
+        let since_1970 = u64::try_from(began.as_millisecond()).unwrap_or_default();
+        locks::free(tree, UNIX_EPOCH + Duration::from_millis(since_1970));
     }
     if let Some(outcome) = directory.outcome() {
         // It was killed between the outcome and the journal.

@@ -27,7 +27,7 @@ use crate::swarm::hold::{Hold, Holds, How, Whom};
 use crate::swarm::lease::Wanted;
 use crate::swarm::{Holder, Journal, Repository, Root, journal, lease};
 use crate::workspace::progress::{self, Mark, Progress};
-use crate::workspace::{self, Tree, environment};
+use crate::workspace::{self, Tree, environment, locks};
 
 /// How one run is to be made.
 #[derive(Debug, Clone)]
@@ -677,7 +677,8 @@ impl Run<'_> {
         zone: &jiff::tz::TimeZone,
     ) -> Result<(Outcome, Option<What>), Error> {
         let (exit, cause, left_behind) = ended;
-        self.free_index();
+        // Everything that the run started has ended.
+        locks::free(self.tree, self.began_at);
         let mut progress = mark.since(self.tree)?;
         let (harvested, unharvested) = match self.harvest(&mut progress, mark) {
             Ok(commit) => (commit, String::new()),
@@ -749,18 +750,6 @@ impl Run<'_> {
         self.directory.write_outcome(&outcome, &handover)?;
         let reported = self.report(&outcome, signs)?;
         Ok((outcome, reported))
-    }
-
-    /// Takes away the lock that a killed git left on the index of this tree: everything that the run
-    /// started has ended, and the lock is younger than the run.
-    fn free_index(&self) {
-        let lock = self.tree.git_dir.join("index.lock");
-        let young = fs::metadata(&lock)
-            .and_then(|meta| meta.modified())
-            .is_ok_and(|made| made >= self.began_at);
-        if young {
-            drop(fs::remove_file(lock));
-        }
     }
 
     /// Commits what was left, if that is wanted and there is something; the commit.

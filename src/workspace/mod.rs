@@ -56,6 +56,7 @@ pub mod journal;
 pub mod landed;
 pub mod life;
 pub mod list;
+pub mod locks;
 pub mod merge;
 pub mod plan;
 pub mod progress;
