@@ -208,6 +208,34 @@ fn what_cannot_be_is_refused_and_leaves_no_trace() {
 }
 
 #[test]
+fn where_a_repository_stands_may_be_odd_or_is_refused_in_words() {
+    use std::os::unix::ffi::OsStrExt;
+    let place = Place::new();
+    for (name, status) in [(&b"new\nline \"'$x\\"[..], 0), (b"no text \xff", 2)] {
+        let dir = place.top.join(std::ffi::OsStr::from_bytes(name));
+        if fs::create_dir(&dir).is_err() {
+            continue; // A file system on which names are text.
+        }
+        place.git(".", "clone -q app copy");
+        fs::rename(place.app(), dir.join("app")).unwrap();
+        fs::rename(place.top.join("copy"), place.app()).unwrap();
+        let output = place.spawning(&["a"]).current_dir(&dir).output().unwrap();
+        assert_eq!(output.status.code(), Some(status), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        if status == 0 {
+            assert_eq!(
+                place.git(dir.join("app.swarm/wt/a"), "status --porcelain"),
+                ""
+            );
+        } else {
+            assert!(said.contains("is not UTF-8"), "{said}");
+            assert!(!dir.join("app.swarm/wt/a").exists());
+            assert_eq!(place.git(dir.join("app"), "branch --list swarm/a"), "");
+        }
+    }
+}
+
+#[test]
 fn a_failing_hook_takes_everything_back_and_a_good_one_runs_in_each_tree() {
     let place = Place::new();
     let hook = place.app().join(".git/hooks/post-checkout");

@@ -115,8 +115,9 @@ fn by_git(ground: &Ground<'_>, asked: Option<&str>) -> Result<Base, Error> {
     let commit = format!("{name}^{{commit}}");
     let args = ["rev-parse", "-q", "--verify", "--end-of-options", &commit];
     let Some(oid) = git.ask(&args)? else {
-        let why = match git.ask(&["rev-list", "-n", "1", "--all"])? {
-            Some(any) if !any.is_empty() => "no such revision here",
+        // A repository that git refuses, such as one of another owner, it knows why.
+        let why = match git.text(&["rev-list", "-n", "1", "--all"])?.as_str() {
+            any if !any.is_empty() => "no such revision here",
             _ => "the repository has no commit yet",
         };
         return Err(Error::Plan(vec![format!("base {name:?}: {why}")]));

@@ -150,6 +150,7 @@ pub(super) fn put(tree: &Tree, common: &Path, mode: Guard) -> Result<(), Error> 
         return Git::at(common).bytes(&args).map(drop);
     }
     let quoted = hooks.replace('\\', "\\\\").replace('"', "\\\"");
+    let quoted = quoted.replace('\n', "\\n");
     let text = format!("[core]\n\thooksPath = \"{quoted}\"\n");
     fs::write(&own, text).map_err(Error::at(own))
 }

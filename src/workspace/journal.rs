@@ -83,7 +83,7 @@ impl Record {
     /// Writes it, whole and on disk.
     pub fn write(&self, common: &Path) -> Result<(), Error> {
         let path = place(common).join(format!("{}.json", self.tx));
-        let text = serde_json::to_string(self).expect("a record has no failing part");
+        let text = serde_json::to_string(self).map_err(|error| Error::at(&path)(error.into()))?;
         files::write_whole(&path, format!("{text}\n").as_bytes()).map_err(Error::at(path))
     }
 

@@ -348,7 +348,7 @@ pub(super) fn settle_locked(root: &Root, repository: &Repository) -> Result<Vec<
 
 impl Record {
     fn write(&self, file: &Path) -> Result<(), Error> {
-        let text = serde_json::to_string(self).expect("a record has no failing part");
+        let text = serde_json::to_string(self).map_err(|error| Error::at(file)(error.into()))?;
         files::write_whole(file, format!("{text}\n").as_bytes()).map_err(Error::at(file))
     }
 

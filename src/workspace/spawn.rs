@@ -255,6 +255,13 @@ impl<'a> Ground<'a> {
 
     /// Writes down what will be made, and holds the lock that tells that we live.
     pub(super) fn record(&self, items: Vec<Item>, base: &Base) -> Result<(Record, File), Error> {
+        let paths = items.iter().map(|item| item.path.as_path());
+        let all = [self.root.path(), &self.repository.common_dir];
+        if let Some(path) = all.into_iter().chain(paths).find(|p| p.to_str().is_none()) {
+            return Err(Error::Plan(vec![format!(
+                "{path:?} is not UTF-8, and records on disk and on the wire are: move it to a path that is"
+            )]));
+        }
         let record = Record {
             v: 1,
             tx: uuid::Uuid::now_v7().to_string(),
