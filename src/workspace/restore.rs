@@ -153,13 +153,10 @@ fn put_files(
     }
     for exact in salvage::notes(message, "Exact") {
         let listed = here.bytes(&["ls-tree", "-r", "-z", "--full-tree", &exact])?;
-        for entry in listed.split(|byte| *byte == 0) {
-            let mut parts = entry.splitn(2, |byte| *byte == b'\t');
-            if let (Some(about), Some(path)) = (parts.next(), parts.next()) {
-                let about = String::from_utf8_lossy(about);
-                let oid = about.rsplit(' ').next().unwrap_or_default();
-                wanted.insert(path.to_vec(), oid.to_owned());
-            }
+        for (about, path) in salvage::listed(&listed) {
+            let about = String::from_utf8_lossy(about);
+            let oid = about.rsplit(' ').next().unwrap_or_default();
+            wanted.insert(path.to_vec(), oid.to_owned());
         }
     }
     let paths: Vec<u8> = wanted

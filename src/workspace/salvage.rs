@@ -87,6 +87,14 @@ pub fn save(root: &Root, tree: &Tree, keep: &[String]) -> Result<Saved, Error> {
     })
 }
 
+/// The entries in what `ls-files -s -z` or `ls-tree -z` lists: what git says of each, and its path.
+pub(super) fn listed(entries: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    entries.split(|byte| *byte == 0).filter_map(|entry| {
+        let tab = entry.iter().position(|byte| *byte == b'\t')?;
+        Some((&entry[..tab], &entry[tab + 1..]))
+    })
+}
+
 /// The top of the main checkout; none for a bare repository.
 pub(super) fn main_top(common: &Path) -> Option<PathBuf> {
     let top = common.parent().filter(|_| common.ends_with(".git"))?;
@@ -303,11 +311,7 @@ impl Place {
             return Ok(Some(tree));
         }
         let mut settled = BTreeMap::new();
-        for entry in entries.split(|byte| *byte == 0) {
-            let mut parts = entry.splitn(2, |byte| *byte == b'\t');
-            let (Some(about), Some(path)) = (parts.next(), parts.next()) else {
-                continue;
-            };
+        for (about, path) in listed(entries) {
             let (about, stage) = about.split_at(about.len().saturating_sub(2));
             if !settled.contains_key(path) || stage == b" 2" {
                 settled.insert(path, about);

@@ -58,12 +58,10 @@ impl Place {
     pub(super) fn nested(&self, tracked: &[u8]) -> Result<Vec<Nested>, Error> {
         let mut files: Vec<&[u8]> = Vec::new();
         let mut links = BTreeSet::new();
-        for entry in tracked.split(|byte| *byte == 0) {
-            if let Some(path) = entry.splitn(2, |byte| *byte == b'\t').nth(1) {
-                match entry.starts_with(b"160000 ") {
-                    true => drop(links.insert(path)),
-                    false => files.push(path),
-                }
+        for (about, path) in super::listed(tracked) {
+            match about.starts_with(b"160000 ") {
+                true => drop(links.insert(path)),
+                false => files.push(path),
             }
         }
         let holds_tracked = |dir: &Path| {
