@@ -667,6 +667,37 @@ fn many_receivers_take_one_bundle_apart_once() {
 }
 
 #[test]
+fn while_bundles_are_taken_apart_each_message_is_found_and_none_is_spent() {
+    let p = place();
+    let mailbox = p.spool.create(&name("kiro-1")).unwrap();
+    for round in 0..40 {
+        let texts: Vec<String> = (0..30).map(|n| format!("{round}.{n}")).collect();
+        let ids = bundle(&mailbox, &texts);
+        let left = std::sync::atomic::AtomicUsize::new(ids.len());
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    let mut receiver = Receiver::new(&mailbox, Host::here(), MINUTE);
+                    while left.load(std::sync::atomic::Ordering::SeqCst) > 0 {
+                        match receiver.take().unwrap() {
+                            Taken::Message(claim) => {
+                                receiver.ack(&claim).unwrap();
+                                left.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+                            }
+                            Taken::Nothing => std::thread::yield_now(),
+                            Taken::Spent(_, why) => panic!("{why}"),
+                        }
+                    }
+                });
+            }
+            for id in &ids {
+                assert_ne!(mailbox.find(*id).unwrap(), None, "{round}");
+            }
+        });
+    }
+}
+
+#[test]
 fn a_bundle_whose_receiver_died_in_the_middle_waits_again() {
     let p = place();
     let mailbox = p.spool.create(&name("kiro-1")).unwrap();

@@ -491,7 +491,8 @@ impl Mailbox {
     }
 
     /// Where the message of this id is, if anywhere. The directories are searched in the order in
-    /// which a message moves, so one that moves meanwhile is met.
+    /// which a message moves, so one that moves meanwhile is met; what comes out of a bundle or a
+    /// batch moves the other way, so where something moved and nothing was found, it is searched again.
     ///
     /// # Errors
     /// When a directory cannot be read.
@@ -501,15 +502,38 @@ impl Mailbox {
         if let Some(place) = self.settled(id).map_err(looking)? {
             return Ok(Some(place));
         }
-        let listed = self.list()?;
-        if let Some(entry) = listed.iter().find(|entry| entry.name.id == id) {
-            return Ok(Some(if entry.held {
-                Place::Held
-            } else {
-                Place::Waiting
-            }));
+        for _ in 0..SEARCHES {
+            let before = self.moved().map_err(looking)?;
+            let listed = self.list()?;
+            if let Some(entry) = listed.iter().find(|entry| entry.name.id == id) {
+                return Ok(Some(if entry.held {
+                    Place::Held
+                } else {
+                    Place::Waiting
+                }));
+            }
+            if self.moved().map_err(looking)? == before {
+                break;
+            }
         }
         self.settled(id).map_err(looking)
+    }
+
+    /// When the directories of waiting and held messages last changed.
+    fn moved(&self) -> sys::Sys<Vec<(i64, u64)>> {
+        let mut moments = Vec::new();
+        for lane in Lane::ALL {
+            for part in ["new", "cur"] {
+                match self.part(lane, part) {
+                    Err(Errno::NOENT) => {}
+                    dir => {
+                        let stat = sys::stat(dir?.as_fd())?;
+                        moments.push((stat.st_ctime as i64, stat.st_ctime_nsec as u64));
+                    }
+                }
+            }
+        }
+        Ok(moments)
     }
 
     /// Whether the message is done, dead or torn: a few questions about names, no listing.
@@ -564,6 +588,9 @@ impl Mailbox {
         text
     }
 }
+
+/// How often a message is searched for that is not found while others come and go.
+const SEARCHES: usize = 4;
 
 /// The reason that marks a file as torn.
 pub(super) const TORN: &str = "its size is not the one in its name";

@@ -110,8 +110,10 @@ impl Mailbox {
             };
             let mut pruned = Pruned::default();
             for day in days(&done)?.iter().filter(|day| **day < first_kept) {
-                let dir = sys::open_dir(done.as_fd(), day)?;
-                pruned.messages += sys::names(dir.as_fd())?.len() as u64;
+                match sys::open_dir(done.as_fd(), day) {
+                    Err(Errno::NOENT) => continue,
+                    dir => pruned.messages += sys::names(dir?.as_fd())?.len() as u64,
+                }
                 pruned.days += 1;
             }
             Ok(pruned)
@@ -350,7 +352,11 @@ fn days(done: &OwnedFd) -> Sys<Vec<String>> {
 }
 
 fn remove_day(done: &OwnedFd, day: &str) -> Sys<u64> {
-    let dir = sys::open_dir(done.as_fd(), day)?;
+    let dir = match sys::open_dir(done.as_fd(), day) {
+        // Another prunes as well.
+        Err(Errno::NOENT) => return Ok(0),
+        dir => dir?,
+    };
     let mut removed = 0;
     for (name, _) in sys::names(dir.as_fd())? {
         match sys::unlink(dir.as_fd(), &name) {

@@ -223,6 +223,11 @@ pub(crate) fn stat(fd: BorrowedFd<'_>) -> Sys<Stat> {
     rustix::fs::fstat(fd)
 }
 
+/// Whether an open file is a directory.
+pub(crate) fn is_dir(fd: BorrowedFd<'_>) -> Sys<bool> {
+    Ok(FileType::from_raw_mode(stat(fd)?.st_mode) == FileType::Directory)
+}
+
 /// What is known about a name; a link is not followed.
 pub(crate) fn stat_at(at: BorrowedFd<'_>, name: &str) -> Sys<Stat> {
     gate("fstatat")?;
@@ -238,7 +243,8 @@ pub(crate) fn exists(at: BorrowedFd<'_>, name: &str) -> Sys<bool> {
     }
 }
 
-/// Hands each entry of a directory to `each`, without `.` and `..`, in no order.
+/// Hands each entry of a directory to `each`, without `.` and `..`, in no order. One that was removed
+/// while we hold it open is empty: getdents(2) calls that ENOENT.
 pub(crate) fn list(dir: BorrowedFd<'_>, mut each: impl FnMut(&CStr, FileType)) -> Sys<()> {
     gate("getdents")?;
     let mut visit = |name: &CStr, kind: FileType| {
@@ -252,8 +258,11 @@ pub(crate) fn list(dir: BorrowedFd<'_>, mut each: impl FnMut(&CStr, FileType)) -
         let mut buffer = [MaybeUninit::uninit(); 32 * 1024];
         let mut entries = rustix::fs::RawDir::new(dir, &mut buffer);
         while let Some(entry) = entries.next() {
-            let entry = entry?;
-            visit(entry.file_name(), entry.file_type());
+            match entry {
+                Ok(entry) => visit(entry.file_name(), entry.file_type()),
+                Err(Errno::NOENT) => break,
+                Err(errno) => return Err(errno),
+            }
         }
     }
     #[cfg(not(target_os = "linux"))]

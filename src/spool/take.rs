@@ -452,7 +452,8 @@ impl<'a> Receiver<'a> {
     }
 
     /// Takes a bundle apart: its messages become a batch, and that is spread. It is claimed as a
-    /// message is, and what cannot be read is spent as a message is.
+    /// message is, and what cannot be read is spent as a message is. Another may have done it since
+    /// we saw its name: then what we claim is his batch.
     fn unbundle(&self, at: usize, file: &str) -> Sys<Taken> {
         let Some(found) = bundle::name(file) else {
             return Ok(Taken::Nothing);
@@ -500,8 +501,12 @@ impl<'a> Receiver<'a> {
             Err(Errno::ACCESS | Errno::NXIO) => {
                 return Ok(Some(Spent::Foreign("it cannot be opened")));
             }
+            Err(Errno::NOENT) => return Ok(None),
             Err(errno) => return Err(errno),
         };
+        if sys::is_dir(bundle.as_fd())? {
+            return Ok(None);
+        }
         match self.mailbox.check(&bundle, claim.name.size) {
             Ok(()) => {}
             Err(TORN) => return Ok(Some(Spent::Torn)),
@@ -636,6 +641,8 @@ impl<'a> Receiver<'a> {
             Err(Errno::ACCESS | Errno::NXIO) => {
                 return Ok(Taken::Spent(claim, Spent::Foreign("it cannot be opened")));
             }
+            // The lease was over before we looked, and another has it.
+            Err(Errno::NOENT) => return Ok(Taken::Nothing),
             // No descriptor left, and the like: the message goes back, uncounted.
             Err(errno) => {
                 let _ = self.give_back(&claim, false);
@@ -905,7 +912,10 @@ fn empty_into(from: &OwnedFd, to: std::os::fd::BorrowedFd<'_>) -> Sys<()> {
         match sys::rename_new(from.as_fd(), &file, to, &file) {
             Ok(()) | Err(Errno::NOENT) => {}
             // The same id is there already: one of the two is enough.
-            Err(Errno::EXIST) => sys::unlink(from.as_fd(), &file)?,
+            Err(Errno::EXIST) => match sys::unlink(from.as_fd(), &file) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(errno) => return Err(errno),
+            },
             Err(errno) => return Err(errno),
         }
     }
