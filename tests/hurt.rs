@@ -20,7 +20,7 @@
 //! | a message, a header or an input without end | `hurt::a_long_message_is_streamed_and_an_endless_one_refused` |
 //! | very many | `spool::many_pending_messages_come_in_order_through_the_cache`, `hurt::a_hundred_thousand_ids_never_clash`, `hurt::descriptors_do_not_leak_and_their_lack_loses_nothing` |
 //! | watches: overflow, box removed | `spool::a_watch_wakes_for_mail_in_any_lane_and_survives_a_new_mailbox`, `hurt::a_watch_that_was_flooded_looks_again` |
-//! | receivers in each other's way | `spool::sixty_four_senders_and_sixteen_receivers_lose_and_double_nothing`, `spool::many_receivers_take_one_bundle_apart_once`, `spool::receivers_that_meet_in_one_order_pass_over_nothing`, `spool::a_lease_is_reclaimed_when_it_is_over_and_the_old_holder_learns_it`, `hurt::of_all_who_fight_for_a_lease_one_may_acknowledge` |
+//! | receivers in each other's way | `spool::sixty_four_senders_and_sixteen_receivers_lose_and_double_nothing`, `spool::many_receivers_take_one_bundle_apart_once`, `recv::of_a_bundle_in_another_hand_it_is_not_said_that_nothing_is_there`, `spool::receivers_that_meet_in_one_order_pass_over_nothing`, `spool::a_lease_is_reclaimed_when_it_is_over_and_the_old_holder_learns_it`, `hurt::of_all_who_fight_for_a_lease_one_may_acknowledge` |
 //! | the reader goes away | `recv::a_reader_that_leaves_half_way_leaves_the_message`, `hurt::what_could_not_be_written_out_is_not_acknowledged` |
 //! | full disk in `done/`, retention | `spool::pruning_removes_old_days_and_nothing_that_waits`, `spool::faults::tests::a_full_disk_costs_old_done_mail_and_never_unread_mail` |
 //! | a later layout, foreign files | `swarm::root::tests`, `recv::the_doctor_names_what_is_wrong_and_touches_nothing` |
@@ -941,7 +941,7 @@ fn of_all_who_fight_for_a_lease_one_may_acknowledge() {
                                 mailbox.requeue(claim.name.id).unwrap();
                             }
                         }
-                        Taken::Nothing => std::thread::yield_now(),
+                        Taken::Opening | Taken::Nothing => std::thread::yield_now(),
                     }
                 }
             });

@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use sporekit::spool::Host;
+
 use crate::send::{Swarm, code, err, out, records};
+use crate::spool::claim_bundle;
 
 fn post(swarm: &Swarm, text: &str) -> String {
     let sent = swarm.send(&["--as", "boss", "--to", "kiro-1", "-m", text]);
@@ -31,6 +34,63 @@ fn nothing_there_is_status_1_and_nobody_there_is_status_3() {
     assert!(err(&unknown).contains("did you mean kiro-1?"));
     assert!(!swarm.mailbox("kira-1").exists());
     assert_eq!(code(&swarm.recv(&[])), 2);
+}
+
+/// When a process of this machine started, as a claim tells it.
+#[cfg(target_os = "linux")]
+fn started(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (_, after) = stat.rsplit_once(") ").unwrap();
+    after.split(' ').nth(19).unwrap().parse().unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn of_a_bundle_in_another_hand_it_is_not_said_that_nothing_is_there() {
+    let swarm = Swarm::with(&["kiro-1"]);
+    let home = swarm.mailbox("kiro-1");
+    let words = ["--as", "boss", "--to", "kiro-1", "--batch", "--bundle"];
+    let lines = b"{\"n\":1}\n{\"n\":2}\n{\"n\":3}\n";
+    let post = || assert_eq!(code(&swarm.piped("spore-send", &words, lines)), 0);
+    let bystander = || {
+        let mut sleep = std::process::Command::new("sleep");
+        sleep.arg("600").spawn().unwrap()
+    };
+    let lease = |pid| {
+        let mut lease = Host::here().lease(Duration::from_secs(600), true);
+        lease.holder.pid = pid;
+        lease.holder.start = started(pid);
+        lease
+    };
+    let recv = |words: &[&str]| {
+        let mut command = swarm.command("spore-recv");
+        command.args(["--as", "kiro-1", "--raw"]).args(words);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    };
+    // As long as he lives it is "try again"; the messages are shown where nothing is taken. He is
+    // ready, or dies: who asked meanwhile gets all of it.
+    for dies in [false, true] {
+        post();
+        let mut holder = bystander();
+        let (new, cur) = claim_bundle(&home, lease(holder.id()));
+        for words in [&["--wait", "0.05"], &["--all", "--wait=0.05"]] {
+            let busy = recv(words).wait_with_output().unwrap();
+            assert_eq!(code(&busy), 75, "{}", err(&busy));
+            assert!(err(&busy).contains("bundle"), "{}", err(&busy));
+        }
+        assert_eq!(waiting(&swarm), 3);
+        assert_eq!(code(&swarm.recv(&["--as", "kiro-1", "--peek"])), 0);
+        let patient = recv(&["--all"]);
+        if !dies {
+            std::fs::rename(&cur, &new).unwrap();
+        }
+        holder.kill().unwrap();
+        holder.wait().unwrap();
+        let got = patient.wait_with_output().unwrap();
+        assert_eq!(code(&got), 0, "{dies}: {}", err(&got));
+        assert_eq!(out(&got).matches("\"n\":").count(), 3, "{dies}");
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sporekit::id::AgentName;
 use sporekit::spool::{
-    Accepted, Claim, Clock, Entry, Error, Host, Id, Lane, Mailbox, Name, Now, Place, Post,
+    Accepted, Claim, Clock, Entry, Error, Host, Id, Lane, Lease, Mailbox, Name, Now, Place, Post,
     Receiver, Spent, Spool, Taken, Watch, Woken,
 };
 use tempfile::TempDir;
@@ -381,7 +381,7 @@ fn links_pipes_and_foreign_files_neither_block_nor_leak() {
                 receiver.ack(&claim).unwrap();
             }
             Taken::Spent(claim, why) => receiver.bury(&claim, &why.to_string(), false).unwrap(),
-            Taken::Nothing => break,
+            Taken::Opening | Taken::Nothing => break,
         }
     }
     assert_eq!(seen, ["real"]);
@@ -655,7 +655,7 @@ fn many_receivers_take_one_bundle_apart_once() {
                             *seen.lock().unwrap().entry(text(&mut claim)).or_insert(0) += 1;
                             receiver.ack(&claim).unwrap();
                         }
-                        Taken::Nothing => std::thread::yield_now(),
+                        Taken::Opening | Taken::Nothing => std::thread::yield_now(),
                         Taken::Spent(_, why) => panic!("{why}"),
                     }
                 }
@@ -664,6 +664,49 @@ fn many_receivers_take_one_bundle_apart_once() {
     });
     assert!(seen.into_inner().unwrap().values().all(|times| *times == 1));
     assert_eq!(mailbox.list().unwrap(), []);
+}
+
+/// Claims the only bundle of a mailbox for this holder, as one who begins to take it apart; where
+/// it came from and where it is now.
+pub(crate) fn claim_bundle(home: &Path, lease: Lease) -> (PathBuf, PathBuf) {
+    let file = names(&home.join("new")).remove(0);
+    let claimed = Name {
+        lease: Some(lease),
+        ..file.strip_suffix(".bundle").unwrap().parse().unwrap()
+    };
+    let (new, cur) = (
+        home.join("new").join(&file),
+        home.join(format!("cur/{claimed}.bundle")),
+    );
+    fs::rename(&new, &cur).unwrap();
+    (new, cur)
+}
+
+#[test]
+fn while_another_takes_a_bundle_apart_nobody_says_that_nothing_is_there() {
+    let p = place();
+    let mailbox = p.spool.create(&name("kiro-1")).unwrap();
+    let home = p.mail.join("kiro-1");
+    let texts = ["one", "two"].map(str::to_owned);
+    bundle(&mailbox, &texts);
+    // This process lives.
+    let (new, cur) = claim_bundle(&home, Host::here().lease(MINUTE, true));
+    let mut receiver = Receiver::new(&mailbox, Host::here(), MINUTE);
+    assert!(matches!(receiver.take().unwrap(), Taken::Opening));
+    let given_up = receiver.take_within(Duration::from_millis(5));
+    assert!(matches!(given_up, Err(Error::Opening { .. })));
+    let listed = mailbox.list().unwrap();
+    assert!(listed.len() == 2 && listed.iter().all(Entry::waits));
+    assert_eq!(mailbox.announce().unwrap().len(), 2);
+    // Other mail does not wait for it, in whatever lane.
+    send(&mailbox, "three");
+    let mut third = message(receiver.take().unwrap());
+    assert_eq!(text(&mut third), "three");
+    receiver.ack(&third).unwrap();
+    assert!(matches!(receiver.take().unwrap(), Taken::Opening));
+    fs::rename(&cur, &new).unwrap();
+    let mut first = message(receiver.take_within(MINUTE).unwrap());
+    assert_eq!(text(&mut first), "one");
 }
 
 #[test]
@@ -684,7 +727,7 @@ fn while_bundles_are_taken_apart_each_message_is_found_and_none_is_spent() {
                                 receiver.ack(&claim).unwrap();
                                 left.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
                             }
-                            Taken::Nothing => std::thread::yield_now(),
+                            Taken::Opening | Taken::Nothing => std::thread::yield_now(),
                             Taken::Spent(_, why) => panic!("{why}"),
                         }
                     }
@@ -708,13 +751,7 @@ fn a_bundle_whose_receiver_died_in_the_middle_waits_again() {
     // Killed before the swap: the bundle in cur/; after it: the batch there.
     for swapped in [false, true] {
         bundle(&mailbox, &texts);
-        let file = names(&home.join("new")).remove(0);
-        let claimed = Name {
-            lease: Some(dead),
-            ..file.strip_suffix(".bundle").unwrap().parse().unwrap()
-        };
-        let claimed = home.join(format!("cur/{claimed}.bundle"));
-        fs::rename(home.join("new").join(&file), &claimed).unwrap();
+        let (_, claimed) = claim_bundle(&home, dead);
         if swapped {
             let listed = mailbox.list().unwrap();
             fs::remove_file(&claimed).unwrap();
@@ -798,7 +835,7 @@ fn sixty_four_senders_and_sixteen_receivers_lose_and_double_nothing() {
                             receiver.ack(&claim).unwrap();
                         }
                         Taken::Nothing if all => break,
-                        Taken::Nothing => std::thread::yield_now(),
+                        Taken::Opening | Taken::Nothing => std::thread::yield_now(),
                         Taken::Spent(_, why) => panic!("{why}"),
                     }
                 }

@@ -11,6 +11,9 @@ use crate::swarm;
 /// How long what was fetched may stay unsettled before others get it.
 const LEASE: Duration = Duration::from_secs(60);
 
+/// How long another may take for a bundle before we say that nothing can be had.
+const OPENING: Duration = Duration::from_secs(10);
+
 /// A directory of mailboxes.
 #[derive(Debug)]
 pub(super) struct Files {
@@ -28,8 +31,12 @@ impl Files {
         let mut receiver = Receiver::new(mailbox, Host::here(), LEASE);
         let mut found = Vec::new();
         while found.len() < limit {
-            match receiver.take()? {
-                Taken::Nothing => break,
+            let taken = match found.is_empty() {
+                true => receiver.take_within(OPENING)?,
+                false => receiver.take()?,
+            };
+            match taken {
+                Taken::Nothing | Taken::Opening => break,
                 Taken::Message(claim) => found.push(delivery(claim, None)),
                 Taken::Spent(claim, why) => found.push(delivery(claim, Some(why.to_string()))),
             }

@@ -180,6 +180,10 @@ fn spool_status(error: &spool::Error) -> (Status, Vec<String>) {
             ),
         ),
         LeaseLost { .. } => (Status::Late, None),
+        Opening { .. } => (
+            Status::TryAgain,
+            Some("what stands in it waits: spore-recv --list shows it; try again".to_owned()),
+        ),
         Unsafe { .. } => (
             Status::Refused,
             Some("spore-recv --doctor says more".to_owned()),

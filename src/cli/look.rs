@@ -13,7 +13,7 @@ use crate::health::{
     shell,
 };
 use crate::id::AgentName;
-use crate::spool::{Clock, Spool};
+use crate::spool::{Clock, Entry, Spool};
 use crate::swarm::conductor::Conductor;
 use crate::swarm::hold::{Hold, Holds, Whom};
 use crate::swarm::holder::{self, Holder, Life};
@@ -200,7 +200,7 @@ fn mail(root: &Root, seen: &mut Seen) {
     let now = Clock::Kernel.now().seconds();
     let mut look = |name: &AgentName| {
         let found = spool.mailbox(name).and_then(|mailbox| {
-            let waiting = mailbox.list()?.into_iter().filter(|entry| !entry.held);
+            let waiting = mailbox.list()?.into_iter().filter(Entry::waits);
             let mut mail = Mail::default();
             for entry in waiting {
                 mail.unread += 1;

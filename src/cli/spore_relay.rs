@@ -521,8 +521,8 @@ fn hand_on(from: &Mailbox, to: &Mailbox) -> std::result::Result<usize, bus::Erro
     let mut receiver = Receiver::new(from, Host::here(), PATIENCE * 30);
     let mut count = 0;
     loop {
-        let mut claim = match receiver.take()? {
-            Taken::Nothing => return Ok(count),
+        let mut claim = match receiver.take_within(PATIENCE)? {
+            Taken::Nothing | Taken::Opening => return Ok(count),
             // It was handed on too often or too late: whoever reads it judges that.
             Taken::Message(claim) | Taken::Spent(claim, _) => claim,
         };

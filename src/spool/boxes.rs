@@ -217,7 +217,7 @@ pub struct Entry {
     pub(super) offset: Option<u64>,
     /// Its lane.
     pub lane: Lane,
-    /// Whether it is claimed.
+    /// Whether it is claimed, or its bundle is.
     pub held: bool,
 }
 
@@ -225,6 +225,11 @@ impl Entry {
     /// The bundle of which it is a part.
     pub fn bundle(&self) -> Option<&str> {
         self.offset.and(self.batch.as_deref())
+    }
+
+    /// Whether it waits for a receiver: nobody holds it, though one may be taking its bundle apart.
+    pub fn waits(&self) -> bool {
+        !self.held || self.batch.is_some()
     }
 }
 
@@ -506,10 +511,10 @@ impl Mailbox {
             let before = self.moved().map_err(looking)?;
             let listed = self.list()?;
             if let Some(entry) = listed.iter().find(|entry| entry.name.id == id) {
-                return Ok(Some(if entry.held {
-                    Place::Held
-                } else {
+                return Ok(Some(if entry.waits() {
                     Place::Waiting
+                } else {
+                    Place::Held
                 }));
             }
             if self.moved().map_err(looking)? == before {

@@ -195,6 +195,7 @@ mod tests {
                             // It could not be examined.
                             Taken::Spent(claim, _) => receiver.release(&claim, true)?,
                             Taken::Nothing => return Ok(()),
+                            Taken::Opening => panic!("a bundle was left in hand"),
                         }
                     }
                 };

@@ -37,7 +37,7 @@
 //! | arriving | `new/NAME`, not yet synced | nothing while the machine lives. Power cut: whole, gone, or torn (the size differs from `S=`); the sender was not told "accepted" | sender: fsync of file and directory |
 //! | **waiting** | `new/NAME`, synced: from here the sender is told "accepted" | nothing | receiver: rename to `cur/`, the claim |
 //! | in a batch | `new/BATCH/NAME` | nothing: the whole directory came by one rename | receiver: each to `new/`, then rmdir |
-//! | in a bundle | `new/NAME.bundle`, one file | nothing. Power cut while arriving: as above; torn, none of it is handed out | receiver: builds the batch in `tmp/`, syncs it, swaps it with the claimed `cur/NAME.bundle`, and that is the batch |
+//! | in a bundle | `new/NAME.bundle`, one file | nothing. Power cut while arriving: as above; torn, none of it is handed out | receiver: builds the batch in `tmp/`, syncs it, swaps it with the claimed `cur/NAME.bundle`, and that is the batch; meanwhile others wait for him, and never say that nothing is there |
 //! | held | `cur/NAME` with `A=`, `C=`, `L=` | the lease runs out (or its process is seen dead, or the boot is another): handed out again, `A=` one higher | receiver: rename to `done/`, `new/`, `dead/` or to a longer lease |
 //! | done | `done/DAY/ID` | nothing; another copy with this id is dropped | `prune` |
 //! | dead | `dead/ID` and `ID.why` | nothing (`.why` is written first) | `requeue`, or a person |
@@ -119,6 +119,12 @@ pub enum Error {
         id: Id,
         /// The state that it should have: "is held", "is dead".
         state: &'static str,
+    },
+    /// Mail is there, but another receiver, who lives, is still taking it out of its bundle.
+    #[error("another receiver is taking a bundle of mail for {name} apart")]
+    Opening {
+        /// The mailbox.
+        name: AgentName,
     },
     /// The lease ran out and somebody else took the message.
     #[error("too late: the claim on {id} was lost")]

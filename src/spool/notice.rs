@@ -19,7 +19,7 @@ impl Mailbox {
     /// When the mailbox cannot be read, or the note of what was announced cannot be written: then
     /// nothing must be said, or it would be said again and again.
     pub fn announce(&self) -> Result<Vec<Entry>, Error> {
-        let waiting: Vec<Entry> = self.list()?.into_iter().filter(|e| !e.held).collect();
+        let waiting: Vec<Entry> = self.list()?.into_iter().filter(Entry::waits).collect();
         if waiting.is_empty() {
             return Ok(waiting);
         }

@@ -2,14 +2,14 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use super::boxes::{Entry, Lane, Mailbox, TORN, is_batch, is_ours};
 use super::host::Host;
-use super::name::{Id, Name};
+use super::name::{Id, Lease, Name};
 use super::order::{self, Order, Record};
 use super::sys::{self, Sys};
 use super::{Error, Now, bundle};
@@ -80,6 +80,9 @@ pub enum Taken {
     Message(Claim),
     /// One that cannot be handed out; bury it with [`Receiver::bury`] (after telling its sender).
     Spent(Claim, Spent),
+    /// Nothing can be claimed yet, but mail is there: another receiver, who lives, is taking a
+    /// bundle apart.
+    Opening,
     /// Nothing waits: read twice where needed, and the directories did not change meanwhile.
     Nothing,
 }
@@ -111,8 +114,9 @@ pub struct Receiver<'a> {
     desks: Vec<Desk>,
     day: Option<(String, OwnedFd)>,
     skip: HashSet<Id>,
-    /// A bundle that the last scan could not take apart.
-    spent: Option<Taken>,
+    /// What the last scan met in place of a message: a bundle that it could not take apart, or one
+    /// that another is at.
+    met: Option<Taken>,
 }
 
 impl<'a> Receiver<'a> {
@@ -126,7 +130,7 @@ impl<'a> Receiver<'a> {
             desks: Vec::new(),
             day: None,
             skip: HashSet::new(),
-            spent: None,
+            met: None,
         }
     }
 
@@ -158,14 +162,33 @@ impl<'a> Receiver<'a> {
     /// When a directory cannot be read or a rename fails for another reason than that somebody
     /// else was quicker.
     pub fn take(&mut self) -> Result<Taken, Error> {
+        let mut left = Taken::Nothing;
         for lane in Lane::ALL {
             let Some(at) = self.desk(lane)? else { continue };
             match self.take_from(at).map_err(|errno| self.trouble(errno))? {
                 Taken::Nothing => {}
+                Taken::Opening => left = Taken::Opening,
                 found => return Ok(found),
             }
         }
-        Ok(Taken::Nothing)
+        Ok(left)
+    }
+
+    /// The same, and while another takes a bundle apart waits until that is done, or he is dead.
+    ///
+    /// # Errors
+    /// As [`Receiver::take`]; [`Error::Opening`] when it takes longer than `limit`.
+    pub fn take_within(&mut self, limit: Duration) -> Result<Taken, Error> {
+        let begun = Instant::now();
+        let mut pause = Duration::from_millis(1);
+        loop {
+            match self.take()? {
+                Taken::Opening if begun.elapsed() < limit => std::thread::sleep(pause),
+                Taken::Opening => return Err(self.opening()),
+                taken => return Ok(taken),
+            }
+            pause = (pause * 2).min(Duration::from_millis(20));
+        }
     }
 
     /// Claims this very message, if it still waits.
@@ -189,6 +212,13 @@ impl<'a> Receiver<'a> {
         }
         self.claim(at, &entry.file, false, now)
             .map_err(|errno| self.trouble(errno))
+    }
+
+    /// What is said when the wait for a bundle is over.
+    pub fn opening(&self) -> Error {
+        Error::Opening {
+            name: self.mailbox.name().clone(),
+        }
     }
 
     fn trouble(&self, errno: Errno) -> Error {
@@ -257,7 +287,7 @@ impl<'a> Receiver<'a> {
                 }
             }
         }
-        Ok(self.spent.take().unwrap_or(Taken::Nothing))
+        Ok(self.met.take().unwrap_or(Taken::Nothing))
     }
 
     /// Finds claims that have run out, at most once a second.
@@ -274,8 +304,7 @@ impl<'a> Receiver<'a> {
         sys::list(desk.cur.as_fd(), |file, _| {
             let Ok(file) = file.to_str() else { return };
             let Some(name) = Name::read(file.as_bytes()) else {
-                let lease = bundle::name(file).and_then(|name| name.lease);
-                if lease.is_some_and(|lease| !host.keeps(&lease, now)) {
+                if bundle_lease(file).is_some_and(|lease| !host.keeps(&lease, now)) {
                     bundles.push(file.to_owned());
                 }
                 return;
@@ -377,18 +406,25 @@ impl<'a> Receiver<'a> {
                 for bundle in bundles {
                     let spent = self.unbundle(at, &bundle)?;
                     if !matches!(spent, Taken::Nothing) {
-                        self.spent = Some(spent);
+                        self.met = Some(spent);
                         return Ok(false);
                     }
                 }
                 continue;
             }
             if records.is_empty() && long.is_empty() {
+                // Looked for before it is known that `new/` stood still: no bundle slips from one
+                // directory to the other meanwhile.
+                let opening = self.is_opening(at, now)?;
                 let after = sys::stat(self.desks[at].new.as_fd())?;
                 let changed = (before.st_ctime, before.st_ctime_nsec)
                     != (after.st_ctime, after.st_ctime_nsec);
                 if changed {
                     continue;
+                }
+                if opening {
+                    self.met = Some(Taken::Opening);
+                    return Ok(false);
                 }
                 if self.pay_debt(at, before.st_size as u64)? {
                     continue;
@@ -397,6 +433,22 @@ impl<'a> Receiver<'a> {
             }
             return self.remember(at, records, long, now).map(|()| true);
         }
+    }
+
+    /// Whether somebody who lives is taking a bundle apart. The bundles of the dead wait again.
+    fn is_opening(&self, at: usize, now: Now) -> Sys<bool> {
+        let mut opening = false;
+        let mut left = Vec::new();
+        sys::list(self.desks[at].cur.as_fd(), |file, _| {
+            let Ok(file) = file.to_str() else { return };
+            match bundle_lease(file) {
+                Some(lease) if self.host.keeps(&lease, now) => opening = true,
+                Some(_) => left.push(file.to_owned()),
+                None => {}
+            }
+        })?;
+        left.iter().try_for_each(|file| self.put_back(at, file))?;
+        Ok(opening)
     }
 
     fn remember(
@@ -901,6 +953,11 @@ impl<'a> Receiver<'a> {
             state: "is held",
         })
     }
+}
+
+/// The claim in the name of a bundle.
+fn bundle_lease(file: &str) -> Option<Lease> {
+    bundle::name(file)?.lease
 }
 
 /// Renames every message of `from` into `to`.

@@ -56,7 +56,7 @@ reported, status 2, and the others are written.
         (3, "Unknown mailbox or message."),
         (4, "The lease was lost: somebody else has the message now."),
         (5, "With --verify: a message was FORGED, and went to dead/. Or you are not who you say."),
-        (75, "Nothing here, and the bus is away."),
+        (75, "Nothing here, and the bus is away. Or another receiver was still taking a bundle apart after 10 s, or after --wait: what stands in it was not handed on."),
         (124, "--timeout passed, with --follow."),
         (125, "The command of --exec could not be started; 126 not executable, 127 not found; otherwise its own status, 128+N when signal N ended it."),
     ],

@@ -17,6 +17,11 @@ use crate::cli::mail::{self, Letter, Mail};
 use crate::cli::{Out, Result, Status, mail_sign};
 use crate::spool::{Claim, Clock, Mailbox, Receiver, Spent, Taken, Watch, Woken};
 
+/// How long we wait while another receiver takes a bundle apart, where no shorter time was given,
+/// and how often we look.
+const OPENING: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(5);
+
 /// One run that takes messages.
 pub(super) struct Session<'a> {
     pub(super) args: &'a Args,
@@ -80,14 +85,16 @@ impl Session<'_> {
         if !args.exec.is_empty() {
             self.told = Some(Told::listen().context("listening to signals")?);
         }
+        let mut opening = false;
         loop {
             self.mailbox.note_reader();
             while self.given < limit {
-                self.may_be_ended(false);
-                match self.receiver.take()? {
+                let taken = self.next()?;
+                opening = matches!(taken, Taken::Opening);
+                match taken {
                     Taken::Message(claim) => self.handle(claim, out)?,
                     Taken::Spent(claim, why) => self.give_up(claim, why)?,
-                    Taken::Nothing => break,
+                    Taken::Opening | Taken::Nothing => break,
                 }
                 if let Some(signal) = self.told.as_ref().and_then(Told::signal) {
                     return Ok(Status::Child(128 + signal));
@@ -98,13 +105,13 @@ impl Session<'_> {
             let Some(watch) = watch.as_mut().filter(|_| waits) else {
                 break;
             };
-            let left = self.end.map_or(Duration::MAX, |end| {
-                end.saturating_duration_since(Instant::now())
-            });
+            let left = self.left();
             if left.is_zero() {
                 break;
             }
-            if watch.wait(self.mailbox, left.min(Duration::from_secs(86_400)))? == Woken::Look {
+            // The death of who is at a bundle wakes nobody.
+            let most = Duration::from_secs(if opening { 1 } else { 86_400 });
+            if watch.wait(self.mailbox, left.min(most))? == Woken::Look {
                 watch.refresh();
             }
             if !self.mailbox.path().join("new").exists() {
@@ -120,9 +127,36 @@ impl Session<'_> {
                 Status::Done => Status::TimedOut,
                 worse => worse,
             }),
+            given if opening && (given == 0 || args.all) => Err(self.receiver.opening().into()),
             0 => Ok(Status::No.and(self.status)),
             _ => Ok(self.status),
         }
+    }
+
+    /// The next message; while another takes a bundle apart we wait for that.
+    fn next(&mut self) -> Result<Taken> {
+        let limit = match self.args.patient() {
+            true => self.left().min(OPENING),
+            false => OPENING,
+        };
+        let begun = Instant::now();
+        loop {
+            self.may_be_ended(false);
+            let taken = self.receiver.take()?;
+            let told = self.told.as_ref().and_then(Told::signal).is_some();
+            if !matches!(taken, Taken::Opening) || told || begun.elapsed() >= limit {
+                return Ok(taken);
+            }
+            self.may_be_ended(true);
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// The time that is left for waiting.
+    fn left(&self) -> Duration {
+        self.end.map_or(Duration::MAX, |end| {
+            end.saturating_duration_since(Instant::now())
+        })
     }
 
     /// Says what the signature is worth, where that is asked; a forged message is given up, and

@@ -16,7 +16,7 @@ impl Args {
     pub(super) fn list(&self, mailbox: &Mailbox, out: &mut Out) -> Result {
         let entries = mailbox.list()?;
         for entry in &entries {
-            let state = if entry.held { "held" } else { "waiting" };
+            let state = if entry.waits() { "waiting" } else { "held" };
             let Some(letter) = glance(mailbox, entry) else {
                 continue;
             };
@@ -46,7 +46,7 @@ impl Args {
         };
         let mut given = 0;
         let mut status = Status::Done;
-        for entry in mailbox.list()?.iter().filter(|entry| !entry.held) {
+        for entry in mailbox.list()?.iter().filter(|entry| entry.waits()) {
             if given == limit {
                 break;
             }
