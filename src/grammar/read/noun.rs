@@ -54,7 +54,16 @@ impl Reader<'_> {
                 && let Some(near) = mend::near_noun(grammar, self.text(*at), self.options.core)
             {
                 let fault = Fault::new(Code::UnknownNoun, self.tokens[*at].span.clone());
-                return Err(fault.fix(Some(self.replaced(*at, near))));
+                // `switch to redis`: the word was meant, and the noun is missing.
+                let noun = grammar.verbs[self.verb as usize].default_noun.map(|noun| {
+                    let end = self.span(self.verb_at.clone()).end;
+                    Fix::Replace(
+                        end..end,
+                        format!(" {}", grammar.nouns[noun as usize].name),
+                        false,
+                    )
+                });
+                return Err(fault.fix(Some(self.replaced(*at, near))).fix(noun));
             }
         }
         let free: Vec<usize> = values
