@@ -314,7 +314,11 @@ fn follow_hands_on_each_message_as_it_comes_and_hears_of_a_removed_mailbox() {
         let id = post(&swarm, text);
         assert!(lines.next().unwrap().unwrap().contains(&id));
     }
-    std::fs::remove_dir_all(swarm.mailbox("kiro-1")).unwrap();
+    // It may be just acknowledging, and put the message where we have been already.
+    let home = swarm.mailbox("kiro-1");
+    while home.exists() {
+        let _ = std::fs::remove_dir_all(&home);
+    }
     assert_eq!(follower.wait().unwrap().code(), Some(3));
 }
 

@@ -75,7 +75,29 @@ impl Session<'_> {
         figures::note(&self.mail.root, &figure);
     }
 
+    /// Takes as much as was asked for. Where the mailbox was removed meanwhile, that is what is
+    /// said, whatever failed of it.
     pub(super) fn run(mut self, out: &mut Out) -> Result {
+        match self.take(out) {
+            Err(_) if self.is_removed() => Err(self.removed()),
+            done => done,
+        }
+    }
+
+    fn is_removed(&self) -> bool {
+        !self.mailbox.path().join("new").exists()
+    }
+
+    fn removed(&self) -> anyhow::Error {
+        let name = self.mailbox.name();
+        Failure::new(
+            Status::Unknown,
+            format!("the mailbox of {name} was removed"),
+        )
+        .into()
+    }
+
+    fn take(&mut self, out: &mut Out) -> Result {
         let args = self.args;
         let mut watch = args.patient().then(|| Watch::arm(self.mailbox));
         let limit = match (args.all || args.follow, args.number) {
@@ -114,12 +136,8 @@ impl Session<'_> {
             if watch.wait(self.mailbox, left.min(most))? == Woken::Look {
                 watch.refresh();
             }
-            if !self.mailbox.path().join("new").exists() {
-                return Err(Failure::new(
-                    Status::Unknown,
-                    format!("the mailbox of {} was removed", self.mailbox.name()),
-                )
-                .into());
+            if self.is_removed() {
+                return Err(self.removed());
             }
         }
         match self.given {
