@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Cuts the power under spore-send and counts what is lost.
 
-usage: powercut.py [--rounds N] [--senders N] [--fs ext4,xfs,btrfs] [--cut log|disk] [--directory DIR]
+usage: powercut.py [--rounds N] [--senders N] [--fs ext4,xfs,btrfs] [--cut log|disk] [--bundles] [--directory DIR]
 
 For each file system: an image file is mounted through a loop device, senders deliver numbered messages and note,
 outside the image, every id that spore-send printed before it ended with status 0. Then the power is cut, the image is
@@ -11,6 +11,9 @@ were sent. Two ways to cut:
 log   the file system is shut down without writing its journal (ioctl FS_IOC_SHUTDOWN, NOLOGFLUSH); ext4 and XFS know it
 disk  the image lies on an ext4 of its own, and that one is shut down so: every block that was not flushed is lost, as
       from the cache of a disk. For all file systems, and what is done for those that do not know the other way (btrfs)
+
+With --bundles each of them delivers bundles of 40 messages, and a receiver takes them apart all the while, so that the
+cut finds bundles half arrived and half taken apart; what it had handed out before the cut is not lost.
 
 A round takes about a second: `--rounds 1000` a quarter of an hour for each file system. A file system that the kernel
 or its mkfs does not have is left out, and that is said. Ends with 0 when nothing was lost and nothing torn, 1
@@ -40,6 +43,17 @@ while :; do
     printf '%s %s %s\n' "$id" "$1" "$i" >>"$2"
 done
 """
+BUNDLES = r"""
+i=0
+while :; do
+    i=$((i + 1))
+    seq 40 | sed "s/.*/{\"text\":\"message $1 $i-& $PAD\"}/" |
+        spore-send --as "sender-$1" --to box --batch --bundle >"$2.ids" 2>>"$2.err" || continue
+    sed = "$2.ids" | sed "N;s/\(.*\)\n\(.*\)/\2 $1 $i-\1/" >"$2.lines"
+    cat "$2.lines" >>"$2"
+done
+"""
+RECEIVER = 'while :; do spore-recv --as box --all --json >>"$1" 2>>"$1.err" || sleep 0.01; done'
 
 
 def run(*command, **options):
@@ -94,15 +108,27 @@ class Disk:
         os.close(handle)
 
 
-def one_round(disk, senders, environment, log_prefix, rng):
+def records(lines):
+    """Received id -> text; a last line that the cut left half written does not count."""
+    received = {}
+    for line in lines:
+        if line.endswith("}") and '"body"' in line:
+            record = json.loads(line)
+            received[record["id"]] = record["body"]
+    return received
+
+
+def one_round(disk, senders, bundles, environment, log_prefix, rng):
     """Send, cut, mount again; gives (acknowledged ids -> text, received id -> text, dead count)."""
     disk.mount()
     environment = dict(environment, SPORE_ROOT=os.path.join(disk.where, "root"))
     logs = [f"{log_prefix}.{n}" for n in range(senders)]
-    loops = [
-        subprocess.Popen(["sh", "-c", SENDER, "sender", str(n), log], env=environment, start_new_session=True)
-        for n, log in enumerate(logs)
-    ]
+    script = BUNDLES if bundles else SENDER
+    commands = [[script, "sender", str(n), log] for n, log in enumerate(logs)]
+    handed = f"{log_prefix}.received"
+    if bundles:
+        commands.append([RECEIVER, "receiver", handed])
+    loops = [subprocess.Popen(["sh", "-c", *words], env=environment, start_new_session=True) for words in commands]
     time.sleep(rng.uniform(0.05, 0.4))
     disk.cut()
     for loop in loops:
@@ -118,15 +144,13 @@ def one_round(disk, senders, environment, log_prefix, rng):
                 parts = line.split()
                 if len(parts) == 3:
                     acknowledged[parts[0]] = f"message {parts[1]} {parts[2]}"
-    received = {}
+    received = records(open(handed).read().splitlines()) if os.path.exists(handed) else {}
     came = subprocess.run(
         ["spore-recv", "--as", "box", "--all", "--json"], env=environment, capture_output=True, text=True
     )
     if came.returncode not in (0, 1):
         raise SystemExit(f"spore-recv ended with {came.returncode}: {came.stderr}")
-    for line in came.stdout.splitlines():
-        record = json.loads(line)
-        received[record["id"]] = record["body"]
+    received |= records(came.stdout.splitlines())
     # Otherwise a thousand rounds fill the disk, which is another test.
     shutil.rmtree(os.path.join(disk.where, "root/mail/box/done"), ignore_errors=True)
     disk.umount()
@@ -139,6 +163,7 @@ def main():
     arguments.add_argument("--senders", type=int, default=4)
     arguments.add_argument("--fs", default="ext4,xfs,btrfs")
     arguments.add_argument("--cut", choices=("log", "disk"), help="how; otherwise log where the file system knows it")
+    arguments.add_argument("--bundles", action="store_true", help="bundles, and a receiver that takes them apart")
     arguments.add_argument("--directory", default=None, help="where the image files go")
     given = arguments.parse_args()
     if os.geteuid() != 0:
@@ -169,12 +194,14 @@ def main():
             sent = lost = torn = extra = 0
             begin = time.monotonic()
             for number in range(given.rounds):
-                acknowledged, received = one_round(disk, given.senders, environment, f"{work}/{kind}.{number}", rng)
+                acknowledged, received = one_round(
+                    disk, given.senders, given.bundles, environment, f"{work}/{kind}.{number}", rng
+                )
                 sent += len(acknowledged)
                 for name, text in acknowledged.items():
                     if name not in received:
                         lost += 1
-                    elif not received[name].strip().startswith(text + " xxx") or "x" * 900 not in received[name]:
+                    elif f"{text} {environment['PAD']}" not in received[name]:
                         torn += 1
                 extra += len(set(received) - set(acknowledged))
                 if (number + 1) % 50 == 0:
