@@ -383,6 +383,8 @@ impl<'a> Receiver<'a> {
                     FileType::Directory if is_batch(file) || bundle::name(file).is_some() => {
                         batches.push(file.to_owned());
                     }
+                    // Not every file system says what kind of thing it lists.
+                    FileType::Unknown if is_batch(file) => batches.push(file.to_owned()),
                     FileType::RegularFile | FileType::Unknown | FileType::Symlink => {
                         match (Name::read(file.as_bytes()), order::record(file)) {
                             (Some(name), _) if skip.contains(&name.id) => {}
