@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sporekit::bus::{self, Address, Error, Parcel, Transport};
+use sporekit::bus::{self, Address, Error, Parcel, Transport, WINDOW};
 use sporekit::id::AgentName;
 use sporekit::spool::{Clock, Lane};
 
@@ -129,6 +129,35 @@ fn what_a_dead_reader_had_fetched_comes_again_first(road: &Road) -> Result<(), E
     Ok(())
 }
 
+/// What comes in windows is settled by windows, and one that was not comes again.
+fn one_who_stops_among_many_leaves_the_rest_in_order(road: &Road) -> Result<(), Error> {
+    let name = fresh("many");
+    let sent = parcels(0..1500);
+    for batch in sent.chunks(500) {
+        publish(road.connect()?.as_mut(), &name, batch)?;
+    }
+    let mut came = Vec::new();
+    let mut reader = road.connect()?;
+    for _ in 0..3 {
+        let fetched = reader.fetch(&name, WINDOW, WAIT)?;
+        assert!(fetched.len() <= WINDOW);
+        let tokens: Vec<String> = fetched.iter().map(|d| d.token.clone()).collect();
+        came.extend(fetched.into_iter().map(|d| d.parcel.unwrap()));
+        reader.settle(&name, &tokens)?;
+    }
+    await_depth(reader.as_mut(), &name, (sent.len() - came.len()) as u64)?;
+    // The lease of a directory outlives this reader.
+    if road.address.kind != bus::Kind::Files {
+        assert!(!reader.fetch(&name, WINDOW, WAIT)?.is_empty());
+        drop(reader);
+        reader = road.connect()?;
+        await_depth(reader.as_mut(), &name, (sent.len() - came.len()) as u64)?;
+    }
+    came.extend(drain(reader.as_mut(), &name, sent.len() - came.len())?);
+    assert!(came == sent, "lost, twice, or in another order");
+    Ok(())
+}
+
 fn depth_is_what_is_not_settled(road: &Road) -> Result<(), Error> {
     let name = fresh("depth");
     let mut bus = road.connect()?;
@@ -230,6 +259,7 @@ fn contract(road: &Road) {
     let cases = [
         messages_come_whole_and_in_order,
         what_a_dead_reader_had_fetched_comes_again_first,
+        one_who_stops_among_many_leaves_the_rest_in_order,
         depth_is_what_is_not_settled,
         a_reader_that_waits_is_woken,
         mailboxes_are_apart,

@@ -3,7 +3,7 @@
 //! | | |
 //! |---|---|
 //! | mailbox | queue `spore.m.NAME`, by the default exchange |
-//! | reading | `basic.get` until it is empty, then a consumer that is told |
+//! | reading | few: `basic.get` until it is empty, then a consumer that is told; many: a consumer at once |
 //! | settling | `basic.ack` up to the last one; only the connection that fetched can do it |
 //! | a dead reader | the server gives its messages out again at once, in order |
 //! | mark | durable queue `spore.mark.NAME` |
@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 
 use amqprs::callbacks::ChannelCallback;
 use amqprs::channel::{
-    BasicAckArguments, BasicConsumeArguments, BasicGetArguments, BasicPublishArguments,
-    BasicQosArguments, Channel, ConfirmSelectArguments, ConsumerMessage, QueueDeclareArguments,
+    BasicAckArguments, BasicCancelArguments, BasicConsumeArguments, BasicGetArguments,
+    BasicPublishArguments, BasicQosArguments, Channel, ConfirmSelectArguments, ConsumerMessage,
+    QueueDeclareArguments,
 };
 use amqprs::connection::{Connection, OpenConnectionArguments};
 use amqprs::tls::TlsAdaptor;
@@ -30,6 +31,8 @@ use crate::id::AgentName;
 
 /// How long after the last message one more is waited for before the queue counts as empty.
 const PUSHED: Duration = Duration::from_millis(50);
+/// From how many messages on a consumer is quicker than a question for each.
+const MANY: u32 = 8;
 
 /// Why the server returned a message.
 const NO_QUEUE: &str = "it has no queue for that mailbox";
@@ -66,8 +69,13 @@ struct Reader {
     of: AgentName,
     channel: Channel,
     /// Once it waits, it is told.
-    told: Option<mpsc::UnboundedReceiver<ConsumerMessage>>,
+    told: Option<Told>,
+    /// Whether many wait, as far as we know.
+    is_many: bool,
 }
+
+/// A consumer: its tag, and what the server pushes to it.
+struct Told(String, mpsc::UnboundedReceiver<ConsumerMessage>);
 
 /// What a channel hears about what was published on it.
 enum Heard {
@@ -343,19 +351,38 @@ impl Amqp {
             return Ok(());
         }
         let channel = self.open_channel(PATIENCE)?;
-        self.ask(PATIENCE, async {
-            let window = u16::try_from(WINDOW).unwrap_or(u16::MAX);
-            channel
-                .basic_qos(BasicQosArguments::new(0, window, false))
-                .await?;
-            channel.queue_declare(declaration(of)).await
-        })?;
+        let declared = self.ask(PATIENCE, channel.queue_declare(declaration(of)))?;
         self.reader = Some(Reader {
             of: of.clone(),
             channel,
             told: None,
+            is_many: declared.is_some_and(|(_, count, _)| count >= MANY),
         });
         Ok(())
+    }
+
+    /// The next messages. Where few wait, each is asked for; where many do, a consumer brings them.
+    fn read(
+        &mut self,
+        of: &AgentName,
+        limit: usize,
+        wait: Duration,
+    ) -> Result<Vec<Delivery>, Error> {
+        self.attach(of)?;
+        let Some(reader) = &self.reader else {
+            return Ok(Vec::new());
+        };
+        if reader.told.is_none() {
+            let found = match reader.is_many {
+                true => self.window(limit)?,
+                false => self.get(limit)?,
+            };
+            if !found.is_empty() || wait.is_zero() {
+                return Ok(found);
+            }
+            self.listen(WINDOW)?;
+        }
+        self.hear(limit, wait)
     }
 
     /// Asks until the queue is empty.
@@ -369,49 +396,69 @@ impl Amqp {
         let mut found = Vec::new();
         while found.len() < limit && Instant::now() < end {
             let get = channel.basic_get(BasicGetArguments::new(&name));
-            match self.ask(PATIENCE, get)? {
-                None => break,
-                Some((got, properties, bytes)) => {
-                    found.push(delivery(got.delivery_tag(), &properties, bytes));
-                }
+            let Some((got, properties, bytes)) = self.ask(PATIENCE, get)? else {
+                break;
+            };
+            found.push(delivery(got.delivery_tag(), &properties, bytes));
+            // One by one no longer: the next window is another.
+            if got.message_count() >= MANY
+                && let Some(reader) = &mut self.reader
+            {
+                reader.is_many = true;
+                break;
             }
         }
         Ok(found)
     }
 
-    /// Waits until the server has something.
-    fn wait(&mut self, limit: usize, wait: Duration) -> Result<Vec<Delivery>, Error> {
+    /// One window from a consumer that is cancelled before any of it is acknowledged. So the server
+    /// has pushed nothing that is not handed out: what a reader leaves when it stops would else be
+    /// given out again when the server notices, and what is refused (`basic.nack`) goes to the end
+    /// of a quorum queue.
+    fn window(&mut self, limit: usize) -> Result<Vec<Delivery>, Error> {
+        self.listen(limit)?;
+        let mut found = self.hear(limit, Duration::ZERO)?;
+        found.extend(self.hush()?);
+        if let Some(reader) = &mut self.reader {
+            reader.is_many = found.len() >= limit;
+        }
+        Ok(found)
+    }
+
+    /// Begins a consumer that has at most `ahead` messages without an acknowledgement.
+    fn listen(&mut self, ahead: usize) -> Result<(), Error> {
+        let Some(reader) = &self.reader else {
+            return Ok(());
+        };
+        let mut arguments = BasicConsumeArguments::new(&queue(&reader.of), "");
+        arguments.manual_ack(true);
+        let channel = reader.channel.clone();
+        let (tag, pushed) = self.ask(PATIENCE, async {
+            channel.basic_qos(at_most(ahead)).await?;
+            channel.basic_consume_rx(arguments).await
+        })?;
+        if let Some(reader) = &mut self.reader {
+            reader.told = Some(Told(tag, pushed));
+        }
+        Ok(())
+    }
+
+    /// Waits until the consumer has something.
+    fn hear(&mut self, limit: usize, wait: Duration) -> Result<Vec<Delivery>, Error> {
         let is_open = self.is_open();
-        let Some(reader) = &mut self.reader else {
+        let told = self.reader.as_mut().and_then(|reader| reader.told.as_mut());
+        let Some(Told(_, pushed)) = told else {
             return Ok(Vec::new());
         };
         let bus = self.runtime.bus();
         self.runtime.within(PATIENCE + wait, async {
-            if reader.told.is_none() {
-                let mut arguments = BasicConsumeArguments::new(&queue(&reader.of), "");
-                arguments.manual_ack(true);
-                let (_, told) = reader
-                    .channel
-                    .basic_consume_rx(arguments)
-                    .await
-                    .map_err(|error| trouble(bus, &error))?;
-                reader.told = Some(told);
-            }
             let mut found = Vec::new();
             let mut wait = wait.max(PUSHED);
-            while let Some(told) = reader.told.as_mut().filter(|_| found.len() < limit) {
-                match tokio::time::timeout(wait, told.recv()).await {
+            while found.len() < limit {
+                match tokio::time::timeout(wait, pushed.recv()).await {
                     Err(_) => break,
                     Ok(None) => return Err(by_words(bus, "the consumer was cancelled")),
-                    Ok(Some(message)) => {
-                        let properties = message.basic_properties.unwrap_or_default();
-                        let tag = message.deliver.map_or(0, |deliver| deliver.delivery_tag());
-                        found.push(delivery(
-                            tag,
-                            &properties,
-                            message.content.unwrap_or_default(),
-                        ));
-                    }
+                    Ok(Some(message)) => found.push(pushed_delivery(message)),
                 }
                 wait = Duration::from_millis(2);
             }
@@ -419,6 +466,27 @@ impl Amqp {
                 return Err(by_words(bus, "the connection is closed"));
             }
             Ok(found)
+        })
+    }
+
+    /// Ends the consumer; what it had been pushed and nobody has heard. Nothing comes after it.
+    fn hush(&mut self) -> Result<Vec<Delivery>, Error> {
+        let Some(reader) = &mut self.reader else {
+            return Ok(Vec::new());
+        };
+        let Some(Told(tag, mut pushed)) = reader.told.take() else {
+            return Ok(Vec::new());
+        };
+        let channel = reader.channel.clone();
+        self.ask(PATIENCE, async {
+            channel
+                .basic_cancel(BasicCancelArguments::new(&tag))
+                .await?;
+            let mut rest = Vec::new();
+            while let Some(message) = pushed.recv().await {
+                rest.push(pushed_delivery(message));
+            }
+            Ok(rest)
         })
     }
 
@@ -434,10 +502,7 @@ impl Amqp {
                 .basic_ack(BasicAckArguments::new(last, true))
                 .await?;
             // Acknowledgements are not answered: the answer to a question after it shows it arrived.
-            let window = u16::try_from(WINDOW).unwrap_or(u16::MAX);
-            channel
-                .basic_qos(BasicQosArguments::new(0, window, false))
-                .await
+            channel.basic_qos(at_most(WINDOW)).await
         })
     }
 
@@ -469,6 +534,17 @@ impl Amqp {
 /// Whether a channel was closed because there is no such queue, and not because it is not ready.
 fn is_missing(why: &str) -> bool {
     why.contains("404") && why.contains("no queue")
+}
+
+fn at_most(messages: usize) -> BasicQosArguments {
+    let messages = u16::try_from(messages).unwrap_or(u16::MAX);
+    BasicQosArguments::new(0, messages, false)
+}
+
+fn pushed_delivery(message: ConsumerMessage) -> Delivery {
+    let tag = message.deliver.map_or(0, |deliver| deliver.delivery_tag());
+    let properties = message.basic_properties.unwrap_or_default();
+    delivery(tag, &properties, message.content.unwrap_or_default())
 }
 
 fn delivery(tag: u64, properties: &BasicProperties, bytes: Vec<u8>) -> Delivery {
@@ -522,23 +598,23 @@ impl Transport for Amqp {
         wait: Duration,
     ) -> Result<Vec<Delivery>, Error> {
         self.inside(|this| {
-            this.attach(of)?;
-            let told = this
-                .reader
-                .as_ref()
-                .is_some_and(|reader| reader.told.is_some());
-            if !told {
-                let found = this.get(limit)?;
-                if !found.is_empty() || wait.is_zero() {
-                    return Ok(found);
-                }
+            let read = this.read(of, limit, wait);
+            if read.is_err() {
+                // What it was given and lost is not to be acknowledged by what comes after it.
+                this.reader = None;
             }
-            this.wait(limit, wait)
+            read
         })
     }
 
     fn settle(&mut self, of: &AgentName, tokens: &[String]) -> Result<(), Error> {
-        self.inside(|this| this.acknowledge(of, tokens))
+        self.inside(|this| {
+            let done = this.acknowledge(of, tokens);
+            if done.is_err() {
+                this.reader = None;
+            }
+            done
+        })
     }
 
     fn depth(&mut self, of: &AgentName) -> Result<u64, Error> {

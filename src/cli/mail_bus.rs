@@ -237,9 +237,10 @@ pub(super) struct Carrier {
     root: Root,
     args: BusArgs,
     mailbox: Mailbox,
-    right: Option<std::fs::File>,
-    /// The connections, made when they are first needed.
+    /// The connections, made when they are first needed. They are closed before the right is given
+    /// up: what they fetched too much is in its place again when another fetches.
     links: Vec<(Address, Option<Box<dyn Transport>>)>,
+    right: Option<std::fs::File>,
     roads: Roads,
     away: bool,
 }
