@@ -8,6 +8,7 @@
 //! | settling | the offset after the last one is committed |
 //! | mark | topic `spore.mark.NAME` |
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use krafka::admin::{AdminClient, NewTopic, OffsetVisibility};
@@ -35,10 +36,21 @@ const REQUEST: usize = LONGEST / 2;
 /// A connection to a Kafka cluster.
 pub(super) struct Kafka {
     producer: Option<Producer>,
-    reader: Option<(AgentName, Consumer, i64)>,
+    reader: Option<Reader>,
     admin: AdminClient,
     client: KrafkaClient,
     runtime: Runtime,
+}
+
+struct Reader {
+    of: AgentName,
+    consumer: Consumer,
+    /// The offset that is polled next.
+    next: i64,
+    /// Up to here there are messages, as far as we know.
+    high: i64,
+    /// What was polled and not yet handed out.
+    ahead: VecDeque<ConsumerRecord>,
 }
 
 fn topic(of: &AgentName) -> String {
@@ -178,14 +190,14 @@ impl Kafka {
     }
 
     fn attach(&mut self, of: &AgentName) -> Result<(), Error> {
-        if self.reader.as_ref().is_some_and(|(name, ..)| name == of) {
+        if self.reader.as_ref().is_some_and(|reader| reader.of == *of) {
             return Ok(());
         }
         let name = topic(of);
         self.topic(&name, true)?;
         let committed = self.committed(of)?;
         let bus = self.runtime.bus();
-        let consumer = self.runtime.within(PATIENCE, async {
+        let (consumer, next, high) = self.runtime.within(PATIENCE, async {
             let failed = |error: KrafkaError| trouble(bus, &error);
             let consumer = Consumer::builder()
                 .with_client(&self.client)
@@ -198,9 +210,15 @@ impl Kafka {
             let (low, high) = consumer.fetch_watermarks(&name, 0).await.map_err(failed)?;
             let from = committed.clamp(low, high.max(low));
             consumer.seek(&name, 0, from).await.map_err(failed)?;
-            Ok((consumer, from))
+            Ok((consumer, from, high))
         })?;
-        self.reader = Some((of.clone(), consumer.0, consumer.1));
+        self.reader = Some(Reader {
+            of: of.clone(),
+            consumer,
+            next,
+            high,
+            ahead: VecDeque::new(),
+        });
         Ok(())
     }
 
@@ -271,6 +289,39 @@ impl Kafka {
             Ok(())
         });
         (confirmed, outcome.err())
+    }
+}
+
+impl Reader {
+    /// The next messages in their order.
+    async fn poll(&mut self, bus: &str, wait: Duration) -> Result<Vec<ConsumerRecord>, Error> {
+        let failed = |error: KrafkaError| trouble(bus, &error);
+        let name = topic(&self.of);
+        let end = Instant::now() + wait;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            // What is there is asked for first: a poll of an empty topic waits.
+            if self.next >= self.high {
+                let marks = self.consumer.fetch_watermarks(&name, 0).await;
+                self.high = marks.map_err(failed)?.1;
+                if self.next >= self.high && left.is_zero() {
+                    return Ok(Vec::new());
+                }
+            }
+            let time = if self.next < self.high {
+                PATIENCE
+            } else {
+                left
+            };
+            let mut polled = self.consumer.poll(time).await.map_err(failed)?;
+            polled.retain(|record| record.offset >= self.next);
+            polled.sort_by_key(|record| record.offset);
+            if let Some(last) = polled.last() {
+                self.next = last.offset + 1;
+                return Ok(polled);
+            }
+            self.high = self.next;
+        }
     }
 }
 
@@ -396,44 +447,23 @@ impl Transport for Kafka {
         wait: Duration,
     ) -> Result<Vec<Delivery>, Error> {
         self.attach(of)?;
-        let Some((_, consumer, from)) = &mut self.reader else {
+        let Some(reader) = &mut self.reader else {
             return Ok(Vec::new());
         };
-        let bus = self.runtime.bus();
-        let name = topic(of);
-        let mut found: Vec<ConsumerRecord> = self.runtime.within(PATIENCE * 2 + wait, async {
-            let failed = |error: KrafkaError| trouble(bus, &error);
-            let end = Instant::now() + wait;
-            loop {
-                // What is there is asked for first: a poll of an empty topic waits.
-                let (_, high) = consumer.fetch_watermarks(&name, 0).await.map_err(failed)?;
-                let left = end.saturating_duration_since(Instant::now());
-                if high <= *from && left.is_zero() {
-                    return Ok(Vec::new());
-                }
-                let time = if high > *from { PATIENCE } else { left };
-                let polled = consumer.poll(time).await.map_err(failed)?;
-                if !polled.is_empty() {
-                    return Ok(polled);
+        if reader.ahead.is_empty() {
+            let bus = self.runtime.bus();
+            let time = PATIENCE * 2 + wait;
+            match self.runtime.within(time, reader.poll(bus, wait)) {
+                Ok(polled) => reader.ahead.extend(polled),
+                // The client may have passed over what it did not give us.
+                Err(error) => {
+                    self.reader = None;
+                    return Err(error);
                 }
             }
-        })?;
-        found.sort_by_key(|record| record.offset);
-        found.retain(|record| record.offset >= *from);
-        if found.len() > limit {
-            // The rest is asked for again.
-            found.truncate(limit);
-            let next = found.last().map_or(*from, |record| record.offset + 1);
-            let bus = self.runtime.bus();
-            self.runtime.within(PATIENCE, async {
-                let seek = consumer.seek(&name, 0, next).await;
-                seek.map_err(|error| trouble(bus, &error))
-            })?;
         }
-        if let Some(last) = found.last() {
-            *from = last.offset + 1;
-        }
-        Ok(found.into_iter().map(delivery).collect())
+        let count = limit.min(reader.ahead.len());
+        Ok(reader.ahead.drain(..count).map(delivery).collect())
     }
 
     fn settle(&mut self, of: &AgentName, tokens: &[String]) -> Result<(), Error> {
@@ -458,13 +488,13 @@ impl Transport for Kafka {
     fn depth(&mut self, of: &AgentName) -> Result<u64, Error> {
         self.attach(of)?;
         let committed = self.committed(of)?;
-        let Some((_, consumer, _)) = &self.reader else {
+        let Some(reader) = &self.reader else {
             return Ok(0);
         };
         let bus = self.runtime.bus();
         let name = topic(of);
         self.runtime.within(PATIENCE, async {
-            let marks = consumer.fetch_watermarks(&name, 0).await;
+            let marks = reader.consumer.fetch_watermarks(&name, 0).await;
             let (low, high) = marks.map_err(|error| trouble(bus, &error))?;
             Ok(u64::try_from(high - committed.max(low)).unwrap_or(0))
         })
