@@ -103,10 +103,12 @@ impl Road<'_> {
     /// The same into a mailbox on disk.
     fn take(&self, spool: &Spool, of: &AgentName) {
         let mailbox = spool.create(of).unwrap();
+        let mut known = custody::Known::default();
         let mut bus = self.connect();
         let mut left = self.count;
         while left > 0 {
-            let took = custody::take(bus.as_mut(), &mailbox, Duration::from_secs(2)).unwrap();
+            let took =
+                custody::take(bus.as_mut(), &mailbox, &mut known, Duration::from_secs(2)).unwrap();
             assert!(took.any(), "{left} are missing");
             left -= took.new + took.known;
         }

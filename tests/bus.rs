@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use sporekit::bus::custody::{Known, deliver};
 use sporekit::bus::{self, Address, Error, Parcel, Transport, WINDOW};
 use sporekit::id::AgentName;
-use sporekit::spool::{Clock, Lane};
+use sporekit::spool::{Claim, Clock, Host, Id, Lane, Place, Post, Receiver, Spool, Taken};
 
 use super::servers::{self, Kind};
 
@@ -307,4 +308,84 @@ fn redis_keeps_the_contract() {
     if let Some(road) = Road::to(Kind::Redis) {
         contract(&road);
     }
+}
+
+/// What a bus gives out again is dropped by its id, whatever became of it in the mailbox, and
+/// whoever had delivered it.
+#[test]
+fn what_is_or_was_in_a_mailbox_is_not_delivered_to_it_again() {
+    fn next(receiver: &mut Receiver<'_>) -> Claim {
+        match receiver.take().unwrap() {
+            Taken::Message(claim) => claim,
+            other => panic!("{other:?}"),
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let spool = Spool::open_or_create(dir.path()).unwrap();
+    let mailbox = spool.create(&"here".parse().unwrap()).unwrap();
+    let here = |known: &mut Known, parcels: &[Parcel]| deliver(&mailbox, known, parcels.to_vec());
+    let sent = parcels(0..100);
+    let mut known = Known::default();
+    assert_eq!(here(&mut known, &sent[..30]).unwrap(), 30);
+    // In a batch that nobody has taken apart; killed before it was acknowledged, and not killed.
+    assert_eq!(here(&mut Known::default(), &sent[..30]).unwrap(), 0);
+    assert_eq!(here(&mut known, &sent[..30]).unwrap(), 0);
+    // Done, dead, waiting again and held.
+    let mut receiver = Receiver::new(&mailbox, Host::here(), WAIT);
+    for _ in 0..10 {
+        let claim = next(&mut receiver);
+        receiver.ack(&claim).unwrap();
+    }
+    let dead = next(&mut receiver);
+    receiver.bury(&dead, "it is of no use", false).unwrap();
+    let again = next(&mut receiver);
+    let held = next(&mut receiver);
+    receiver.release(&again, true).unwrap();
+    assert_eq!(here(&mut Known::default(), &sent[..30]).unwrap(), 0);
+    assert_eq!(here(&mut known, &sent[..40]).unwrap(), 10);
+    // Another delivers what was not there when we looked, in a batch and not.
+    assert_eq!(here(&mut Known::default(), &sent[40..60]).unwrap(), 20);
+    assert_eq!(here(&mut known, &sent[40..62]).unwrap(), 2);
+    assert_eq!(here(&mut Known::default(), &sent[62..65]).unwrap(), 3);
+    assert_eq!(here(&mut known, &sent[40..70]).unwrap(), 5);
+    // A sender on this machine does, who tells nobody: it waits, is held, waits again.
+    let direct = &sent[70];
+    mailbox
+        .deliver(direct.id, &direct.bytes, &Post::default())
+        .unwrap();
+    let early = Id::new(1, 0, 0, 0);
+    let urgent = Post {
+        lane: Lane::Urgent,
+        ..Post::default()
+    };
+    mailbox.deliver(early, b"first", &urgent).unwrap();
+    let claim = next(&mut receiver);
+    assert_eq!(claim.name.id, early);
+    let mut first = parcels(0..1);
+    (first[0].id, first[0].lane, first[0].bytes) = (early, Lane::Urgent, b"first".to_vec());
+    assert_eq!(here(&mut known, &first).unwrap(), 0);
+    assert_eq!(here(&mut known, &sent[70..71]).unwrap(), 0);
+    receiver.release(&claim, true).unwrap();
+    assert_eq!(here(&mut known, &first).unwrap(), 0);
+    // What was not delivered is not known either.
+    let (tmp, aside) = (mailbox.path().join("tmp"), mailbox.path().join("aside"));
+    std::fs::rename(&tmp, &aside).unwrap();
+    std::fs::write(&tmp, "in the way").unwrap();
+    here(&mut known, &sent[71..100]).unwrap_err();
+    std::fs::remove_file(&tmp).unwrap();
+    std::fs::rename(&aside, &tmp).unwrap();
+    assert_eq!(here(&mut known, &sent[71..100]).unwrap(), 29);
+    // Each is in one place.
+    let mut ids: Vec<Id> = mailbox.list().unwrap().iter().map(|e| e.name.id).collect();
+    ids.sort();
+    let is_settled = |parcel: &&Parcel| {
+        let place = mailbox.settled(parcel.id).unwrap();
+        matches!(place, Some(Place::Done(_) | Place::Dead(_)))
+    };
+    assert_eq!(sent.iter().filter(is_settled).count(), 11);
+    let rest = sent.iter().filter(|parcel| !is_settled(parcel));
+    let mut wanted: Vec<Id> = rest.map(|parcel| parcel.id).chain([early]).collect();
+    wanted.sort();
+    assert_eq!(ids, wanted);
+    drop(held);
 }

@@ -12,8 +12,9 @@
 
 use std::time::{Duration, Instant};
 
+use super::custody::{self, Known};
 use super::road::{self, Moved, Roads};
-use super::{Address, Error, Outbox, PATIENCE, Transport, connect, custody};
+use super::{Address, Error, Outbox, PATIENCE, Transport, connect};
 use crate::id::AgentName;
 use crate::spool::{Mailbox, Spool};
 use crate::swarm::{Root, journal};
@@ -174,8 +175,9 @@ fn empty_one(
         }
         return Ok((0, false));
     };
+    let mut known = Known::default();
     loop {
-        let took = custody::take(bus, mailbox, Duration::ZERO)?;
+        let took = custody::take(bus, mailbox, &mut known, Duration::ZERO)?;
         fetched += took.new;
         if !took.any() {
             return Ok((fetched, bus.depth(mailbox.name())? == 0));
@@ -221,8 +223,9 @@ fn again(
         }
         let by = Instant::now() + PATIENCE;
         let mailbox = destination(&name, new.as_ref(), spool)?;
+        let mut known = Known::default();
         count += outbox.hand_over(&name, by, |_, parcels| {
-            custody::deliver(&mailbox, parcels.to_vec()).map(drop)
+            custody::deliver(&mailbox, &mut known, parcels.to_vec()).map(drop)
         })?;
     }
     Ok(count)
@@ -242,8 +245,9 @@ pub fn by_files(root: &Root, outbox: &Outbox) -> Result<usize, Error> {
     for (name, waiting, _) in outbox.counts()? {
         if waiting > 0 && here.contains(&name) {
             let mailbox = spool.mailbox(&name)?;
+            let mut known = Known::default();
             count += outbox.hand_over(&name, Instant::now() + PATIENCE, |_, parcels| {
-                custody::deliver(&mailbox, parcels.to_vec()).map(drop)
+                custody::deliver(&mailbox, &mut known, parcels.to_vec()).map(drop)
             })?;
         }
     }

@@ -10,9 +10,10 @@ use super::Result;
 use super::error::{self, Failure, Status};
 use super::mail::{Mail, ago};
 use crate::bus::breaker::{Advice, Breaker, advise};
+use crate::bus::custody::{self, Known};
 use crate::bus::outbox::Report;
 use crate::bus::road::{self, Roads, Said};
-use crate::bus::{self, Address, Outbox, PATIENCE, Transport, custody, migrate};
+use crate::bus::{self, Address, Outbox, PATIENCE, Transport, migrate};
 use crate::id::AgentName;
 use crate::spool::{Clock, Id, Mailbox, Place, Spool};
 use crate::swarm::Root;
@@ -237,6 +238,7 @@ pub(super) struct Carrier {
     root: Root,
     args: BusArgs,
     mailbox: Mailbox,
+    known: Known,
     /// The connections, made when they are first needed. They are closed before the right is given
     /// up: what they fetched too much is in its place again when another fetches.
     links: Vec<(Address, Option<Box<dyn Transport>>)>,
@@ -263,6 +265,7 @@ impl Carrier {
             root: mail.root.clone(),
             args: args.clone(),
             mailbox: spool.mailbox(mailbox.name())?,
+            known: Known::default(),
             right: None,
             links: Vec::new(),
             roads,
@@ -331,7 +334,7 @@ impl Carrier {
                 why: bus::Away::NotReady(trouble.why),
             });
         }
-        let outcome = carry_over(address, link, &self.mailbox, wait, all);
+        let outcome = carry_over(address, link, &self.mailbox, &mut self.known, wait, all);
         if let Err(error) = &outcome {
             *link = None;
             if error.mends() && self.root.make_dir(&directory).is_ok() {
@@ -390,6 +393,7 @@ fn carry_over(
     address: &Address,
     link: &mut Option<Box<dyn Transport>>,
     mailbox: &Mailbox,
+    known: &mut Known,
     wait: Duration,
     all: bool,
 ) -> std::result::Result<(), bus::Error> {
@@ -399,7 +403,7 @@ fn carry_over(
     };
     let mut wait = wait;
     loop {
-        let took = custody::take(bus.as_mut(), mailbox, wait)?;
+        let took = custody::take(bus.as_mut(), mailbox, known, wait)?;
         wait = Duration::ZERO;
         if !took.any() || !all {
             return Ok(());

@@ -12,9 +12,10 @@ use super::mail::{self, ago};
 use super::mail_bus::{self, BusArgs};
 use super::{Example, Manual, Out, Result, Status, Tool};
 use crate::bus::breaker::Trouble;
+use crate::bus::custody::{self, Known};
 use crate::bus::migrate::{self, migrate};
 use crate::bus::outbox::Report;
-use crate::bus::{self, Address, Outbox, PATIENCE, custody, figures, road};
+use crate::bus::{self, Address, Outbox, PATIENCE, figures, road};
 use crate::event::{Event, What};
 use crate::id::AgentName;
 use crate::spool::{Clock, Host, Mailbox, Receiver, Spool, Taken, stamp};
@@ -504,7 +505,8 @@ impl Bridge {
             let mailbox = spool.create(name)?;
             let by = Instant::now() + Duration::from_millis(50);
             if let Some(_right) = custody::right(&mailbox, by)? {
-                inward += custody::take(bus.as_mut(), &mailbox, Duration::ZERO)?.new;
+                let mut known = Known::default();
+                inward += custody::take(bus.as_mut(), &mailbox, &mut known, Duration::ZERO)?.new;
             }
         }
         Ok((outward, inward))
@@ -519,6 +521,7 @@ fn end_passed(end: Option<Instant>) -> bool {
 fn hand_on(from: &Mailbox, to: &Mailbox) -> std::result::Result<usize, bus::Error> {
     use std::io::Read;
     let mut receiver = Receiver::new(from, Host::here(), PATIENCE * 30);
+    let mut known = Known::default();
     let mut count = 0;
     loop {
         let mut claim = match receiver.take_within(PATIENCE)? {
@@ -540,7 +543,7 @@ fn hand_on(from: &Mailbox, to: &Mailbox) -> std::result::Result<usize, bus::Erro
             expiry: claim.name.expiry,
             bytes,
         };
-        custody::deliver(to, vec![parcel])?;
+        custody::deliver(to, &mut known, vec![parcel])?;
         receiver.ack(&claim)?;
         count += 1;
     }

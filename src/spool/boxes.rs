@@ -343,6 +343,14 @@ impl Mailbox {
         self.listed(&[("new", false)])
     }
 
+    /// Only those that are held.
+    ///
+    /// # Errors
+    /// When a directory cannot be read.
+    pub fn held(&self) -> Result<Vec<Entry>, Error> {
+        self.listed(&[("cur", true)])
+    }
+
     fn listed(&self, parts: &[(&str, bool)]) -> Result<Vec<Entry>, Error> {
         let mut found = Vec::new();
         for lane in Lane::ALL {

@@ -218,7 +218,7 @@ impl Mailbox {
                 true,
             );
         }
-        const PARTS: [&str; 15] = [
+        const PARTS: [&str; 16] = [
             "tmp",
             "new",
             "cur",
@@ -232,6 +232,7 @@ impl Mailbox {
             ".announced",
             ".debt",
             ".custody",
+            ".known",
             ".drain",
             ".foreign",
         ];

@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use super::boxes::{Lane, Mailbox};
 use super::name::{Id, Name};
 use super::sys::{self, FsKind, Sys};
+use super::take::MAX_ATTEMPTS;
 use super::{Error, Place};
 
 /// How a message is to be delivered.
@@ -142,6 +143,34 @@ impl Mailbox {
             self.find(id)?,
             Some(Place::Waiting | Place::Held | Place::Done(_) | Place::Dead(_))
         ))
+    }
+
+    /// Whether a message waits in the place where [`Mailbox::deliver`] puts it: a few questions
+    /// about names, no listing. In a batch or a bundle it is not seen.
+    ///
+    /// # Errors
+    /// When the mailbox cannot be read.
+    pub fn waits(&self, id: Id, size: u64, post: &Post) -> Result<bool, Error> {
+        self.is_new(id, size, post)
+            .map_err(Error::io(format!("looking for {id}")))
+    }
+
+    fn is_new(&self, id: Id, size: u64, post: &Post) -> Sys<bool> {
+        let new = match self.part(post.lane, "new") {
+            Err(Errno::NOENT) => return Ok(false),
+            new => new?,
+        };
+        let colon = !matches!(sys::fs_kind(new.as_fd()), Ok(FsKind::NoColon));
+        for attempts in 0..=MAX_ATTEMPTS {
+            let name = Name {
+                attempts,
+                ..Name::fresh(id, size, post.expiry)
+            };
+            if sys::exists(new.as_fd(), &file_name(&name, colon))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Delivers many messages, all or nothing: files in a directory of their own, one barrier, one
