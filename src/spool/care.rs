@@ -392,15 +392,19 @@ fn sweep_tmp(tmp: &OwnedFd, now: Now) -> Sys<()> {
         if youngest + TMP_AGE > now.seconds() || super::host::running(pid) {
             continue;
         }
-        if kind == FileType::Directory {
-            let dir = sys::open_dir(tmp.as_fd(), &file)?;
-            for (name, _) in sys::names(dir.as_fd())? {
-                sys::unlink(dir.as_fd(), &name)?;
-            }
-            sys::remove_dir(tmp.as_fd(), &file)?;
-        } else {
+        let dir = match kind {
+            FileType::RegularFile => Err(Errno::NOTDIR),
+            // Not every file system says what kind of thing it lists.
+            _ => sys::open_dir(tmp.as_fd(), &file),
+        };
+        let Ok(dir) = dir else {
             sys::unlink(tmp.as_fd(), &file)?;
+            continue;
+        };
+        for (name, _) in sys::names(dir.as_fd())? {
+            sys::unlink(dir.as_fd(), &name)?;
         }
+        sys::remove_dir(tmp.as_fd(), &file)?;
     }
     Ok(())
 }
